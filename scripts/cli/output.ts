@@ -1,0 +1,83 @@
+/** How commands speak: people get lines, tables and progress on a terminal; machines get one JSON value on standard output. */
+
+export interface Progress {
+  update(done: number, text?: string): void
+  stop(): void
+}
+
+export interface Output {
+  readonly json: boolean
+  readonly quiet: boolean
+  /** A line for people, on standard output; nothing with `--json` or `--quiet`. */
+  line(text: string): void
+  /** A note or warning for people, on standard error; nothing with `--quiet`. */
+  note(text: string): void
+  /** Rows with a header, columns aligned. */
+  table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): void
+  /** The command's result: printed as JSON with `--json`, else nothing. */
+  result(value: unknown): void
+  /** A progress bar with an estimate, on a terminal; plain lines now and then elsewhere. */
+  progress(label: string, total: number): Promise<Progress>
+}
+
+/** Columns padded to their widest cell, numbers right-aligned. */
+export function formatTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => String(row[column] ?? '').length)))
+  const format = (cells: readonly (string | number)[]): string =>
+    cells
+      .map((cell, column) => (typeof cell === 'number' ? String(cell).padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd()
+  return [format(header), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.map(format)].join('\n')
+}
+
+/** The output of a command run from a shell. */
+export function shellOutput(options: { readonly json: boolean; readonly quiet: boolean }): Output {
+  const { json, quiet } = options
+  const line = (text: string): void => {
+    if (!json && !quiet) process.stdout.write(`${text}\n`)
+  }
+  return {
+    json,
+    quiet,
+    line,
+    note: (text) => {
+      if (!quiet) process.stderr.write(`${text}\n`)
+    },
+    table: (header, rows) => line(formatTable(header, rows)),
+    result: (value) => {
+      if (json) process.stdout.write(`${JSON.stringify(value)}\n`)
+    },
+    progress: async (label, total) => {
+      if (json || quiet) return { update: () => {}, stop: () => {} }
+      return process.stderr.isTTY ? terminalProgress(label, total) : plainProgress(label, total)
+    },
+  }
+}
+
+async function terminalProgress(label: string, total: number): Promise<Progress> {
+  const { SingleBar, Presets } = (await import('cli-progress')).default
+  const bar = new SingleBar(
+    { format: `${label} {bar} {value}/{total} {text} {duration_formatted} gone, {eta_formatted} left`, hideCursor: true },
+    Presets.shades_classic,
+  )
+  bar.start(total, 0, { text: '' })
+  return { update: (done, text = '') => bar.update(done, { text }), stop: () => bar.stop() }
+}
+
+/** One line at each tenth of the way, for logs. */
+function plainProgress(label: string, total: number): Progress {
+  const started = Date.now()
+  let tenth = 0
+  return {
+    update: (done, text = '') => {
+      const now = Math.floor((10 * done) / total)
+      if (now <= tenth) return
+      tenth = now
+      const seconds = (Date.now() - started) / 1000
+      const left = done > 0 ? (seconds / done) * (total - done) : 0
+      process.stderr.write(`${label} ${done}/${total} ${text} ${seconds.toFixed(0)} s gone, ${left.toFixed(0)} s left\n`)
+    },
+    stop: () => {},
+  }
+}

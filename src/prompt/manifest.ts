@@ -1,0 +1,80 @@
+/** What `soft_prompt.json` says, as plain types. The wire form and its schema are in adapters/artifact. */
+
+/** The frozen model a prompt was made for. */
+export interface BaseModel {
+  /** Hub id (`google-t5/t5-small`) or a folder's name. */
+  readonly id: string
+  /** Hub commit the prompt was trained on. */
+  readonly revision?: string
+  /** Repository with the base's ONNX files, where it is another one. */
+  readonly onnxId?: string
+  readonly fingerprint?: Fingerprint
+}
+
+/** Identifies a base model beyond its shape (see fingerprint.ts). */
+export interface Fingerprint {
+  readonly version: 1
+  readonly vocabSize: number // V
+  readonly width: number // D
+  readonly encoderLayers?: number
+  readonly decoderLayers?: number
+  /** sha256 (hex) of the tokenizer's pieces in id order. */
+  readonly tokenizer?: string
+  /** A few embedding rows, as ids and their values' base64 F32 bytes. */
+  readonly probe?: { readonly ids: readonly number[]; readonly rows: string }
+  /** Base64 F32 bytes of the encoder's final norm vector. */
+  readonly finalNorm?: string
+}
+
+/** One measured figure. */
+export interface Metric {
+  readonly name: string // accuracy, f1, exact_match, …
+  readonly split: string
+  readonly value: number
+  readonly n: number
+  /** 95 % interval. */
+  readonly interval?: readonly [number, number]
+  readonly step?: number
+  /** How answers were read: label scoring or generation. */
+  readonly by?: 'labels' | 'generation'
+}
+
+/** All that is needed to train the prompt again. */
+export interface Recipe {
+  readonly length: number // P
+  readonly init: 'labels' | 'vocab' | 'random' | 'text' | 'prompt'
+  readonly steps: number
+  readonly batch: number // B
+  readonly learningRate: number
+  readonly optimizer: 'adafactor' | 'adamw' | 'sgd'
+  readonly weightDecay: number
+  readonly stepOffset: number
+  readonly seed: number
+  readonly maxInputTokens: number
+  readonly maxTargetTokens: number
+  readonly evalEvery: number
+  /** Engine and device of the run: results are bit-equal on one engine only. */
+  readonly engine?: string
+  readonly [extra: string]: unknown
+}
+
+export interface Manifest {
+  readonly base: BaseModel
+  /** What the prompt does, in one line. */
+  readonly task?: string
+  /** `{field}` names of a row; default `{input}`. */
+  readonly template?: string
+  /** Verbalizer: the label words the prompt answers with, in their scoring order. */
+  readonly labels?: readonly string[]
+  readonly generation?: Readonly<Record<string, number | boolean>>
+  readonly recipe?: Recipe
+  readonly data?: { readonly name?: string; readonly rows: number; readonly sha256: string }
+  /** The step of the run whose prompt this is, and the metrics there. */
+  readonly bestStep?: number
+  readonly metrics?: readonly Metric[]
+  readonly createdBy?: string
+  /** sha256 (hex) by file name, of every hashed file of the artifact. */
+  readonly files?: Readonly<Record<string, string>>
+  /** Fields of a newer version, kept as they were. */
+  readonly unknown?: Readonly<Record<string, unknown>>
+}

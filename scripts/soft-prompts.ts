@@ -1,10 +1,8 @@
 #!/usr/bin/env node
-/** `soft-prompts COMMAND`: the one command line. Each command lies in the file of its name. */
+/** `soft-prompts COMMAND`: the one command line. */
 import { Command as Cli } from 'commander'
 import { commandLine, main } from './cli/main.ts'
-import type { Command } from './cli/command.ts'
-
-const COMMANDS: readonly Command[] = []
+import { COMMANDS } from './commands.ts'
 
 const cli = new Cli('soft-prompts')
   .description('Train a soft prompt for a frozen T5, share it on the Hub, load it into an ONNX app.')

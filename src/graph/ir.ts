@@ -1,0 +1,109 @@
+/** The graph as plain values: one typed table of operators and their attributes. Operators and their meaning are ONNX's unless said otherwise. */
+import type { Dtype, Tensor } from '../tensor/tensor.ts'
+
+/** An axis: a number, or a product of symbols such as `B*S` (sorted factors, coefficient first; made by `times`). */
+export type Dim = number | string
+export type Shape = readonly Dim[]
+
+export interface ValueType {
+  readonly dtype: Dtype
+  readonly shape: Shape
+}
+
+/** One tensor of a graph, made once. */
+export interface Value extends ValueType {
+  readonly id: number
+}
+
+type None = Readonly<Record<never, never>>
+
+/** Every operator with its attributes. Inputs and outputs are listed where they are not obvious. */
+export interface OpAttributes {
+  // elementwise, with broadcasting
+  Add: None
+  Sub: None
+  Mul: None
+  Div: None
+  Equal: None
+  Less: None
+  Greater: None
+  Where: None // condition, then, else
+  Neg: None
+  Sqrt: None
+  Exp: None
+  Relu: None
+  Tanh: None
+  Sigmoid: None
+  Clip: { readonly min: number; readonly max: number }
+  Cast: { readonly to: Dtype }
+  // linear algebra
+  /** a, b, c? -> op(a)·op(b) + c, all of rank 2 */
+  Gemm: { readonly transA: boolean; readonly transB: boolean }
+  MatMul: None // batched
+  // reductions
+  ReduceSum: { readonly axes: readonly number[]; readonly keep: boolean }
+  /** Over the last axis. */
+  Softmax: None
+  /** logits [N, V], labels [N] (-100 = ignored) -> loss [N], log-probabilities [N, V] */
+  SoftmaxCrossEntropyLoss: None
+  /** x [.., D], weight [D] -> y [.., D], inverse root mean square [.., 1]; the mean is not subtracted (T5 layer norm) */
+  RmsNorm: { readonly epsilon: number }
+  /** x -> gelu(x) by the tanh approximation ("gelu_new"), and the gate σ(…) with gelu(x) = x·gate */
+  Gelu: None
+  // structure
+  Reshape: { readonly shape: Shape }
+  Expand: { readonly shape: Shape }
+  Transpose: { readonly perm: readonly number[] }
+  /** `size` is the resulting axis. */
+  Concat: { readonly axis: number; readonly size: Dim }
+  /** Elements [start, end) of one axis; `size` is the resulting axis, `end` absent = to its end. */
+  Slice: { readonly axis: number; readonly start: Dim; readonly end?: Dim; readonly size: Dim }
+  /** Rows of axis 0: data [N, ..], indices [..] */
+  Gather: None
+  /** indices [..] -> [depth, ..], 1 where the index is the row's number (axis 0) */
+  OneHot: { readonly depth: Dim }
+  /** data [N, V], indices [N, 1], updates [N, 1]: adds into a copy of data */
+  ScatterAdd: None
+  /** -> [n] i64: 0 … n-1 */
+  Range: { readonly size: Dim }
+}
+
+export type OpName = keyof OpAttributes
+
+/** One operator applied. */
+export type Node<K extends OpName = OpName> = {
+  [P in K]: {
+    readonly op: P
+    readonly inputs: readonly Value[]
+    readonly outputs: readonly Value[]
+    readonly attributes: OpAttributes[P]
+  }
+}[K]
+
+export interface Named {
+  readonly name: string
+  readonly value: Value
+}
+
+/** A frozen weight, by PyTorch name; the first of `names` that the checkpoint has is used (tied matrices are stored under any of several). */
+export interface Weight {
+  readonly names: readonly string[]
+  readonly value: Value
+}
+
+export interface Constant {
+  readonly tensor: Tensor
+  readonly value: Value
+}
+
+/** Nodes stand in an order in which each comes after what it reads. */
+export interface Graph {
+  readonly name: string
+  readonly inputs: readonly Named[]
+  readonly outputs: readonly Named[]
+  readonly weights: readonly Weight[]
+  readonly constants: readonly Constant[]
+  readonly nodes: readonly Node[]
+  /** Symbols that are sums of others (`S` = `P` + `T`); all others are axes of inputs. */
+  readonly sums: ReadonlyMap<string, readonly Dim[]>
+}

@@ -1,0 +1,60 @@
+/** A data file of any kind we read, by its ending; `-` is JSON Lines on standard input. */
+import { readFile } from 'node:fs/promises'
+import type { Row } from '../../src/data/rows.ts'
+import { DataError } from '../../src/errors.ts'
+import { parseJsonLines } from './jsonl.ts'
+
+type Reader = (path: string) => Promise<Row[]>
+
+const delimited =
+  (delimiter: ',' | '\t'): Reader =>
+  async (path) =>
+    (await import('./delimited.ts')).parseDelimited(await readText(path), path, delimiter)
+
+const jsonLines: Reader = async (path) => parseJsonLines(await readText(path), path === '-' ? 'standard input' : path)
+
+const READERS: Readonly<Record<string, Reader>> = {
+  '-': jsonLines,
+  jsonl: jsonLines,
+  ndjson: jsonLines,
+  csv: delimited(','),
+  tsv: delimited('\t'),
+  parquet: async (path) => (await import('./parquet.ts')).readParquet(path),
+}
+
+/**
+ * Reads every row of a file: `.jsonl`, `.ndjson`, `.csv`, `.tsv`, `.parquet`, or `-` for JSON Lines on standard input.
+ * @throws {DataError} `data-kind` | `data-missing` | `data-utf8` | `row-json` | `row-csv` | `row-parquet`
+ */
+export async function readRows(path: string): Promise<Row[]> {
+  const kind = path === '-' ? '-' : (/\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase() ?? '')
+  const reader = Object.hasOwn(READERS, kind) ? READERS[kind] : undefined
+  if (!reader) {
+    const known = Object.keys(READERS)
+      .filter((ending) => ending !== '-')
+      .map((ending) => `.${ending}`)
+    throw new DataError(
+      'data-kind',
+      `${path}: cannot tell its format by its ending. Known: ${known.join(', ')}, or - for JSON Lines on standard input.`,
+    )
+  }
+  return reader(path)
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  if (path !== '-') return readFile(path)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
+  return Buffer.concat(chunks)
+}
+
+async function readText(path: string): Promise<string> {
+  const bytes = await readBytes(path).catch((cause: unknown) => {
+    throw new DataError('data-missing', `${path}: cannot be read (${(cause as Error).message}).`, { cause })
+  })
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw new DataError('data-utf8', `${path}: not valid UTF-8. Save it as UTF-8.`, { cause })
+  }
+}

@@ -1,0 +1,56 @@
+/** Encoded examples as padded tensors: only as long as the batch's longest row. */
+import { tensor, type Tensor } from '../tensor/tensor.ts'
+import type { EncodedExample } from './examples.ts'
+
+/** Positions of the labels that no loss is taken at. */
+export const IGNORED = -100n
+
+/** Rows padded on the right to the longest. */
+export interface PaddedRows {
+  readonly inputIds: Tensor<'I64'> // [B, T]
+  readonly attentionMask: Tensor<'I64'> // [B, T], 1 where there is a token
+}
+
+/** Pads rows of ids to the longest of them. */
+export function padRows(rows: readonly (readonly number[])[], filler: bigint): Tensor<'I64'> {
+  const width = Math.max(1, ...rows.map((row) => row.length))
+  const data = new BigInt64Array(rows.length * width).fill(filler)
+  for (const [index, row] of rows.entries()) for (const [column, id] of row.entries()) data[index * width + column] = BigInt(id)
+  return tensor('I64', [rows.length, width], data)
+}
+
+/** Pads inputs and masks the padding. */
+export function padInputs(rows: readonly (readonly number[])[], padId: number): PaddedRows {
+  return {
+    inputIds: padRows(rows, BigInt(padId)),
+    attentionMask: padRows(
+      rows.map((row) => row.map(() => 1)),
+      0n,
+    ),
+  }
+}
+
+/** A batch as the training step reads it. */
+export interface TrainBatch extends PaddedRows {
+  readonly labels: Tensor<'I64'> // [B, U], IGNORED in the padding
+  /** What a row's summed loss counts: 1 / Σ tokens for the mean per token of PyTorch. */
+  readonly rowWeight: Tensor<'F32'> // [B]
+  readonly promptIndex: Tensor<'I64'> // [B]
+}
+
+/** Collates examples of one prompt, each token of the batch weighing the same. */
+export function collate(examples: readonly EncodedExample[], padId: number): TrainBatch {
+  const tokens = examples.reduce((sum, { targetIds }) => sum + targetIds.length, 0)
+  return {
+    ...padInputs(
+      examples.map(({ inputIds }) => inputIds),
+      padId,
+    ),
+    labels: padRows(
+      examples.map(({ targetIds }) => targetIds),
+      IGNORED,
+    ),
+    rowWeight: tensor('F32', [examples.length], new Float32Array(examples.length).fill(1 / tokens)),
+    promptIndex: tensor('I64', [examples.length], new BigInt64Array(examples.length)),
+  }
+}

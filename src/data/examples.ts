@@ -1,0 +1,105 @@
+/** Rows to text-to-text examples, and examples to token ids. */
+import { ConfigError, DataError } from '../errors.ts'
+import type { Row } from './rows.ts'
+import { fieldText, type Template } from './template.ts'
+import type { Tokenizer } from './tokenizer.ts'
+
+export interface Example {
+  readonly input: string
+  readonly target: string
+  readonly where: string
+}
+
+/** An example as piece ids, each ending in `</s>`. */
+export interface EncodedExample {
+  readonly inputIds: readonly number[] // [T]
+  readonly targetIds: readonly number[] // [U]
+}
+
+export interface ExampleOptions {
+  readonly template: Template
+  /** The field with the answer. */
+  readonly target: string
+  /** Raw answer to label word (`{"0": "negative", "1": "positive"}`); answers it does not name are refused. */
+  readonly labelMap?: Readonly<Record<string, string>>
+}
+
+/**
+ * Makes an example of each row.
+ * @throws {DataError} `row-field` | `row-label` | `row-empty-target`, naming file and line; `rows-none` where there is no row.
+ */
+export function toExamples(rows: readonly Row[], options: ExampleOptions): Example[] {
+  if (rows.length === 0) throw new DataError('rows-none', 'The data holds no rows. Check the file, or the split asked for.')
+  return rows.map((row) => {
+    const raw = fieldText(row, options.target)
+    const map = options.labelMap
+    if (map && !Object.hasOwn(map, raw)) {
+      throw new DataError(
+        'row-label',
+        `${row.where}: the answer ${JSON.stringify(raw)} is not in the label map (known: ${Object.keys(map).join(', ')}). Add it, or mend the row.`,
+        { facts: { where: row.where, answer: raw } },
+      )
+    }
+    const target = map ? (map[raw] as string) : raw
+    if (target.trim() === '') {
+      throw new DataError('row-empty-target', `${row.where}: the answer in "${options.target}" is empty. Fill it or drop the row.`, {
+        facts: { where: row.where },
+      })
+    }
+    return { input: options.template.render(row), target, where: row.where }
+  })
+}
+
+export interface EncodedExamples {
+  readonly examples: readonly EncodedExample[]
+  /** How many inputs and targets were cut to their limit. */
+  readonly truncatedInputs: number
+  readonly truncatedTargets: number
+}
+
+/** Keeps `</s>` at the end of what is cut, as Hugging Face tokenizers do. */
+const cut = (ids: number[], most: number, eosId: number): number[] => (ids.length <= most ? ids : [...ids.slice(0, most - 1), eosId])
+
+/**
+ * Tokenizes examples, cutting inputs to `maxInput` and targets to `maxTarget` pieces with `</s>`.
+ * @throws {ConfigError} `max-tokens` for a limit under 2.
+ */
+export function encodeExamples(
+  examples: readonly Example[],
+  tokenizer: Tokenizer,
+  limits: { readonly maxInput: number; readonly maxTarget: number },
+): EncodedExamples {
+  const { maxInput, maxTarget } = limits
+  if (maxInput < 2 || maxTarget < 2) {
+    throw new ConfigError(
+      'max-tokens',
+      `Inputs and targets need room for a piece and </s>: at least 2 tokens, got ${maxInput} and ${maxTarget}.`,
+    )
+  }
+  let truncatedInputs = 0
+  let truncatedTargets = 0
+  // Answers repeat in classification: each distinct one is tokenized once.
+  const targets = new Map<string, number[]>()
+  const encoded = examples.map(({ input, target }) => {
+    const inputIds = tokenizer.encode(input)
+    let targetIds = targets.get(target)
+    if (!targetIds) targets.set(target, (targetIds = tokenizer.encode(target)))
+    if (inputIds.length > maxInput) truncatedInputs++
+    if (targetIds.length > maxTarget) truncatedTargets++
+    return { inputIds: cut(inputIds, maxInput, tokenizer.eosId), targetIds: cut(targetIds, maxTarget, tokenizer.eosId) }
+  })
+  return { examples: encoded, truncatedInputs, truncatedTargets }
+}
+
+/** A set of answers this small, each seen often, is a set of labels. */
+const MOST_LABELS = 64
+
+/** The label words of a classification task, sorted; undefined where the answers look like free text. */
+export function labelsOf(examples: readonly Example[]): string[] | undefined {
+  const labels = new Set<string>()
+  for (const { target } of examples) {
+    labels.add(target)
+    if (labels.size > MOST_LABELS) return undefined
+  }
+  return labels.size >= 2 && labels.size * 2 <= examples.length ? [...labels].toSorted() : undefined
+}

@@ -1,0 +1,60 @@
+/** Input templates: `premise: {premise} hypothesis: {hypothesis}`. `{{` and `}}` are literal braces. */
+import { ConfigError, DataError } from '../errors.ts'
+import type { Row } from './rows.ts'
+
+export interface Template {
+  readonly text: string
+  /** The fields named, each once, in order. */
+  readonly fields: readonly string[]
+  /** Fills the template from a row. @throws {DataError} `row-field` */
+  render(row: Row): string
+}
+
+export const DEFAULT_TEMPLATE = '{input}'
+
+/**
+ * Parses a template.
+ * @throws {ConfigError} `template-brace` for a brace that is never closed or opened.
+ */
+export function parseTemplate(text: string): Template {
+  // Even entries are literal text, odd ones field names.
+  const parts: string[] = []
+  const pattern = /\{\{|\}\}|\{([^{}]+)\}|[{}]/g
+  let literal = ''
+  let end = 0
+  for (const match of text.matchAll(pattern)) {
+    literal += text.slice(end, match.index)
+    end = match.index + match[0].length
+    if (match[1] !== undefined) {
+      parts.push(literal, match[1].trim())
+      literal = ''
+    } else if (match[0].length === 2) literal += match[0].charAt(0)
+    else {
+      throw new ConfigError(
+        'template-brace',
+        `The template ${JSON.stringify(text)} has a lone ${match[0]} at character ${match.index + 1}. Write {field}, or ${match[0]}${match[0]} for the character itself.`,
+        { facts: { template: text, at: match.index } },
+      )
+    }
+  }
+  parts.push(literal + text.slice(end))
+  const names = parts.filter((_, index) => index % 2 === 1)
+  return {
+    text,
+    fields: [...new Set(names)],
+    render: (row) => parts.map((part, index) => (index % 2 === 1 ? fieldText(row, part) : part)).join(''),
+  }
+}
+
+/** A field as text: strings as they are, numbers and booleans by String(). @throws {DataError} `row-field` */
+export function fieldText(row: Row, name: string): string {
+  const value = Object.hasOwn(row.fields, name) ? row.fields[name] : undefined
+  if (typeof value === 'string') return value
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
+  const found = Object.keys(row.fields).join(', ') || 'none'
+  const got =
+    value === undefined ? 'it has no such field' : `it holds ${value === null ? 'null' : Array.isArray(value) ? 'a list' : 'an object'}`
+  throw new DataError('row-field', `${row.where}: the field "${name}" should be text or a number, but ${got} (fields here: ${found}).`, {
+    facts: { where: row.where, field: name },
+  })
+}

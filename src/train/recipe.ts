@@ -1,0 +1,112 @@
+/** The recipe: every choice of a run, with the paper's defaults (Lester et al. 2021, section 3 and google-research/prompt-tuning's gin files). */
+import { ConfigError } from '../errors.ts'
+import type { Recipe } from '../prompt/manifest.ts'
+import { adafactor } from './adafactor.ts'
+import { adamw, sgd } from './gradient-descent.ts'
+import type { Optimizer } from './optimizer.ts'
+
+/** A recipe with every choice made. */
+export interface TrainRecipe extends Recipe {
+  readonly schedule: 'constant' | 'linear' | 'cosine'
+  /** Steps over which the rate rises from 0. */
+  readonly warmup: number
+  /** Batches whose gradients are averaged for one update. */
+  readonly accumulate: number
+  /** Largest norm of the gradient; 0 = not clipped. */
+  readonly clipNorm: number
+  /** Evaluations without a better one after which the run ends; 0 = never. */
+  readonly patience: number
+  /** Rows of like length share a batch: less padding, other batches. */
+  readonly buckets: boolean
+}
+
+type Check = (value: unknown) => string | undefined
+
+const whole =
+  (least: number): Check =>
+  (value) =>
+    Number.isSafeInteger(value) && (value as number) >= least ? undefined : `a whole number of at least ${least}`
+const from =
+  (least: number, above = false): Check =>
+  (value) =>
+    typeof value === 'number' && Number.isFinite(value) && (above ? value > least : value >= least)
+      ? undefined
+      : `a number ${above ? 'above' : 'of at least'} ${least}`
+const oneOf =
+  (...choices: readonly string[]): Check =>
+  (value) =>
+    choices.includes(value as string) ? undefined : `one of ${choices.join(', ')}`
+const flag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
+
+interface Field {
+  readonly value: unknown
+  readonly check: Check
+}
+
+/** Each choice with its default and what may stand there. */
+const FIELDS: { readonly [K in keyof TrainRecipe as string extends K ? never : K]-?: Field } = {
+  // Paper: 100 tokens; past 20 the gain is small, and 20 is what a CPU affords (see the presets of the train command).
+  length: { value: 100, check: whole(1) },
+  // Paper: best at every size below XXL.
+  init: { value: 'labels', check: oneOf('labels', 'vocab', 'random', 'text', 'prompt') },
+  steps: { value: 30_000, check: whole(1) },
+  batch: { value: 32, check: whole(1) },
+  // Adafactor without parameter scaling: each step moves the prompt by about this RMS.
+  learningRate: { value: 0.3, check: from(0, true) },
+  optimizer: { value: 'adafactor', check: oneOf('adafactor', 'adamw', 'sgd') },
+  weightDecay: { value: 1e-5, check: from(0) },
+  // T5X counts on from the checkpoint's 1,100,000 steps; 0 lets the second moment settle on this run's gradients.
+  stepOffset: { value: 0, check: whole(0) },
+  seed: { value: 0, check: whole(0) },
+  maxInputTokens: { value: 512, check: whole(2) },
+  maxTargetTokens: { value: 128, check: whole(2) },
+  evalEvery: { value: 1_000, check: whole(1) },
+  schedule: { value: 'constant', check: oneOf('constant', 'linear', 'cosine') },
+  warmup: { value: 0, check: whole(0) },
+  accumulate: { value: 1, check: whole(1) },
+  clipNorm: { value: 0, check: from(0) },
+  patience: { value: 0, check: whole(0) },
+  buckets: { value: true, check: flag },
+  engine: { value: undefined, check: (value) => (value === undefined || typeof value === 'string' ? undefined : 'a name') },
+}
+
+/**
+ * Fills a recipe with the defaults and checks every choice.
+ * @throws {ConfigError} `recipe-unknown` for a name that is no choice, `recipe-value` for a value out of range.
+ */
+export function makeRecipe(choices: Readonly<Record<string, unknown>> = {}): TrainRecipe {
+  for (const name of Object.keys(choices)) {
+    if (!Object.hasOwn(FIELDS, name)) {
+      throw new ConfigError('recipe-unknown', `A recipe has no "${name}". Known: ${Object.keys(FIELDS).join(', ')}.`, { facts: { name } })
+    }
+  }
+  const recipe: Record<string, unknown> = {}
+  for (const [name, { value: otherwise, check }] of Object.entries(FIELDS)) {
+    const value = choices[name] ?? otherwise
+    const wanted = check(value)
+    if (wanted !== undefined) {
+      throw new ConfigError('recipe-value', `The recipe's ${name} must be ${wanted}, got ${JSON.stringify(value)}.`, {
+        facts: { name, got: value },
+      })
+    }
+    if (value !== undefined) recipe[name] = value
+  }
+  return recipe as TrainRecipe
+}
+
+/** The optimizer a recipe names. */
+export function optimizerOf(recipe: TrainRecipe): Optimizer {
+  const { stepOffset, weightDecay } = recipe
+  return { adafactor: () => adafactor({ stepOffset, weightDecay }), adamw: () => adamw({ weightDecay }), sgd: () => sgd({ weightDecay }) }[
+    recipe.optimizer
+  ]()
+}
+
+/** The learning rate of a step (counted from 1). */
+export function learningRateAt(recipe: TrainRecipe, step: number): number {
+  const { learningRate, schedule, warmup, steps } = recipe
+  if (step <= warmup) return (learningRate * step) / warmup
+  const done = (step - warmup - 1) / Math.max(1, steps - warmup)
+  if (schedule === 'linear') return learningRate * (1 - done)
+  return schedule === 'cosine' ? (learningRate * (1 + Math.cos(Math.PI * done))) / 2 : learningRate
+}

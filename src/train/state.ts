@@ -1,0 +1,47 @@
+/** All of a run's state as plain data: with it and the run's inputs, the next step is the step an uninterrupted run would take. */
+import type { Metric } from '../prompt/manifest.ts'
+import type { OptimizerState } from './optimizer.ts'
+import type { TrainRecipe } from './recipe.ts'
+
+/** What must be the same for a run to go on. */
+export interface RunIdentity {
+  readonly recipe: TrainRecipe
+  /** sha256 (hex) of the examples, and of the development rows where there are any. */
+  readonly data: string
+  readonly dev?: string
+  /** The base model: its id and its fingerprint or another digest. */
+  readonly base: string
+  /** sha256 (hex) of the prompt the run began with. */
+  readonly start: string
+}
+
+/** The best evaluation so far and the prompt it was made with. */
+export interface Best {
+  readonly step: number
+  readonly prompt: Float32Array // [P, D]
+  readonly metrics: readonly Metric[]
+}
+
+export interface TrainState {
+  readonly identity: RunIdentity
+  /** Steps done. */
+  step: number
+  readonly prompt: Float32Array // [P, D]
+  readonly optimizer: OptimizerState
+  best?: Best
+  /** Evaluations since the best one. */
+  stale: number
+  /** Loss summed over the target tokens since the last log line. */
+  window: { loss: number; tokens: number }
+}
+
+/** A copy that later steps do not change. */
+export function copyState(state: TrainState): TrainState {
+  const { moments, step } = state.optimizer
+  return {
+    ...state,
+    prompt: state.prompt.slice(),
+    optimizer: { step, moments: Object.fromEntries(Object.entries(moments).map(([name, values]) => [name, values.slice()])) },
+    window: { ...state.window },
+  }
+}

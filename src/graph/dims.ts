@@ -7,7 +7,7 @@ const factorsOf = (dim: Dim): string[] => (typeof dim === 'number' ? [String(dim
 /** The symbols of an axis, and its numeric coefficient. */
 export function splitDim(dim: Dim): { readonly coefficient: number; readonly symbols: readonly string[] } {
   const factors = factorsOf(dim)
-  const symbols = factors.filter((factor) => !/^\d+$/.test(factor)).sort()
+  const symbols = factors.filter((factor) => !/^\d+$/.test(factor)).toSorted()
   return { coefficient: factors.filter((factor) => /^\d+$/.test(factor)).reduce((product, factor) => product * Number(factor), 1), symbols }
 }
 
@@ -26,7 +26,9 @@ export function broadcast(...shapes: readonly Shape[]): Shape {
   return Array.from({ length: rank }, (_, axis) => {
     const found = new Set(shapes.map((shape) => shape[axis - rank + shape.length] ?? 1).filter((dim) => dim !== 1))
     if (found.size > 1) {
-      throw new ShapeError('graph-broadcast', `Shapes ${shapes.map(formatShape).join(' and ')} do not broadcast to one another.`, { facts: { shapes } })
+      throw new ShapeError('graph-broadcast', `Shapes ${shapes.map(formatShape).join(' and ')} do not broadcast to one another.`, {
+        facts: { shapes },
+      })
     }
     return [...found][0] ?? 1
   })

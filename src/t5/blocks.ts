@@ -1,0 +1,113 @@
+/** T5's blocks in standard operators. Activations are flat, [B·S, D]; weights stay as stored, [out, in]. Source: transformers `modeling_t5.py`. */
+import type { Builder } from '../graph/builder.ts'
+import { times } from '../graph/dims.ts'
+import type { Dim, Value } from '../graph/ir.ts'
+import {
+  add,
+  apply,
+  cast,
+  concat,
+  gather,
+  gelu,
+  linear,
+  matMul,
+  mul,
+  relu,
+  reshape,
+  rmsNorm,
+  scale,
+  sigmoid,
+  softmax,
+  sub,
+  transpose,
+} from '../graph/ops.ts'
+import { tensor } from '../tensor/tensor.ts'
+import type { T5Config } from './config.ts'
+import { embeddingNames, finalNormWeight, headNames, normWeight, partWeight, type Side } from './names.ts'
+
+/** What every builder of a part needs. */
+export interface Context {
+  readonly g: Builder
+  readonly config: T5Config
+}
+
+/** Added to the score of a key that may not be seen: the lowest F32, as PyTorch has it. */
+const HIDDEN = -3.4028234663852886e38
+
+/** Rows of the embedding matrix: ids [..] -> [.., D]. */
+export const embed = ({ g, config }: Context, ids: Value): Value =>
+  gather(g, g.weight(embeddingNames(config), [config.vocabSize, config.width]), ids)
+
+/** mask [B, S] (1 = visible) -> added scores [B, 1, 1, S]. */
+export function maskBias({ g }: Context, mask: Value): Value {
+  const [rows, keys] = mask.shape as [Dim, Dim]
+  return reshape(g, scale(g, sub(g, g.scalar(1), cast(g, mask, 'F32')), HIDDEN), [rows, 1, 1, keys])
+}
+
+/** buckets [Q, S] -> added scores [1, H, Q, S] of one block. In decoders the bucket after the last hides the key. */
+export function positionBias({ g, config }: Context, side: Side, block: number, buckets: Value): Value {
+  const { buckets: size, heads, biasInEveryLayer } = config
+  const name = partWeight(side, biasInEveryLayer ? block : 0, 'SelfAttention', 'relative_attention_bias')
+  const table = g.weight(name, [size, heads])
+  const hidden = (): Value => g.constant(tensor('F32', [1, heads], new Float32Array(heads).fill(HIDDEN)))
+  const seen = gather(g, side === 'encoder' ? table : concat(g, table, hidden(), 0, size + 1), buckets) // [Q, S, H]
+  return reshape(g, transpose(g, seen, [2, 0, 1]), [1, heads, ...buckets.shape])
+}
+
+/** Splits [B·S, H·d] into heads [B, S, H, d] and reorders the axes. */
+export function splitHeads({ g, config }: Context, x: Value, batch: Dim, length: Dim, perm: readonly number[]): Value {
+  return transpose(g, reshape(g, x, [batch, length, config.heads, config.headWidth]), perm)
+}
+export const TO_HEADS: readonly number[] = [0, 2, 1, 3] // [B, H, S, d]
+export const TO_KEYS: readonly number[] = [0, 2, 3, 1] // [B, H, d, S]
+
+/** Attention of queries [B, H, Q, d] over keys [B, H, d, S] and values [B, H, S, d] -> [B·Q, H·d]. T5 does not scale the scores. */
+export function attend({ g, config }: Context, queries: Value, keys: Value, values: Value, bias: Value): Value {
+  const [batch, , length] = queries.shape as [Dim, Dim, Dim]
+  const weights = softmax(g, add(g, matMul(g, queries, keys), bias)) // [B, H, Q, S]
+  const mixed = transpose(g, matMul(g, weights, values), [0, 2, 1, 3]) // [B, Q, H, d]
+  return reshape(g, mixed, [times(batch, length), config.heads * config.headWidth])
+}
+
+/** One projection of an attention part: x [N, D] -> [N, H·d]. */
+export function project({ g, config }: Context, side: Side, block: number, part: AttentionPart, weight: 'q' | 'k' | 'v', x: Value): Value {
+  return linear(g, x, g.weight(partWeight(side, block, part, weight), [config.heads * config.headWidth, config.width]))
+}
+export type AttentionPart = 'SelfAttention' | 'EncDecAttention'
+
+/** The output projection and the residual sum: mixed [N, H·d], x [N, D] -> [N, D]. */
+export function attentionOutput({ g, config }: Context, side: Side, block: number, part: AttentionPart, mixed: Value, x: Value): Value {
+  return add(g, x, linear(g, mixed, g.weight(partWeight(side, block, part, 'o'), [config.width, config.heads * config.headWidth])))
+}
+
+/** The norm in front of a part: x [N, D] -> [N, D]. */
+export const normed = ({ g, config }: Context, side: Side, block: number, part: AttentionPart | 'DenseReluDense', x: Value): Value =>
+  rmsNorm(g, x, g.weight(normWeight(side, block, part), [config.width]), config.epsilon)
+export const finalNorm = ({ g, config }: Context, side: Side, x: Value): Value =>
+  rmsNorm(g, x, g.weight(finalNormWeight(side), [config.width]), config.epsilon)
+
+/** The feed-forward part with its norm and residual sum: x [N, D] -> [N, D]. */
+export function feedForward(context: Context, side: Side, block: number, x: Value): Value {
+  const { g, config } = context
+  const { width, innerWidth } = config
+  const inner = normed(context, side, block, 'DenseReluDense', x)
+  const into = (name: string): Value => linear(g, inner, g.weight(partWeight(side, block, 'DenseReluDense', name), [innerWidth, width]))
+  const active = activate(context, into(config.gated ? 'wi_0' : 'wi'))
+  const hidden = config.gated ? mul(g, active, into('wi_1')) : active
+  return add(g, x, linear(g, hidden, g.weight(partWeight(side, block, 'DenseReluDense', 'wo'), [width, innerWidth])))
+}
+
+function activate({ g, config }: Context, x: Value): Value {
+  if (config.activation === 'relu') return relu(g, x)
+  return config.activation === 'gelu' ? gelu(g, x) : mul(g, x, sigmoid(g, x))
+}
+
+/** Decoder output [N, D] -> logits [N, V]. */
+export function head({ g, config }: Context, hidden: Value): Value {
+  const scaled = config.scaleOutput ? scale(g, hidden, config.width ** -0.5) : hidden
+  return linear(g, scaled, g.weight(headNames(config), [config.vocabSize, config.width]))
+}
+
+/** A mask of ones [rows, length] i64. */
+export const ones = ({ g }: Context, rows: Dim, length: Dim): Value =>
+  apply(g, 'Expand', [g.constant(tensor('I64', [1, 1], BigInt64Array.of(1n)))], { shape: [rows, length] })

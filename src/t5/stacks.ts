@@ -1,0 +1,111 @@
+/** The encoder and decoder stacks, each written once for training, scoring and export. */
+import { times } from '../graph/dims.ts'
+import type { Dim, Value } from '../graph/ir.ts'
+import { add, concat, gather, reshape } from '../graph/ops.ts'
+import {
+  attend,
+  attentionOutput,
+  embed,
+  feedForward,
+  finalNorm,
+  maskBias,
+  normed,
+  ones,
+  positionBias,
+  project,
+  splitHeads,
+  TO_HEADS,
+  TO_KEYS,
+  type Context,
+} from './blocks.ts'
+import type { Side } from './names.ts'
+
+/** Embedded tokens with their mask, flat: the input of the encoder stack. */
+export interface Embedded {
+  readonly x: Value // [B·S, D]
+  readonly mask: Value // [B, S]
+}
+
+/** Embeds input_ids [B, T]. */
+export function embedTokens(context: Context, inputIds: Value, mask: Value): Embedded {
+  const [batch, length] = inputIds.shape as [Dim, Dim]
+  return { x: reshape(context.g, embed(context, inputIds), [times(batch, length), context.config.width]), mask }
+}
+
+/** Puts each row's prompt (prompts [K, P, D], prompt_index [B]) in front of its embedded tokens: S = P + T. */
+export function embedPrompted(context: Context, inputIds: Value, mask: Value, prompts: Value, promptIndex: Value): Embedded {
+  const { g, config } = context
+  const [batch, tokens] = inputIds.shape as [Dim, Dim]
+  const length = prompts.shape[1] as Dim
+  const joined = g.sum('S', [length, tokens])
+  const rows = concat(g, gather(g, prompts, promptIndex), embed(context, inputIds), 1, joined) // [B, S, D]
+  return {
+    x: reshape(g, rows, [times(batch, joined), config.width]),
+    mask: concat(g, ones(context, batch, length), mask, 1, joined),
+  }
+}
+
+/** Embedded tokens and position buckets [S, S] -> hidden states [B·S, D], after the final norm. */
+export function encoderStack(context: Context, { x: embedded, mask }: Embedded, buckets: Value): Value {
+  const { g, config } = context
+  const hidden = maskBias(context, mask)
+  let x = embedded
+  for (let block = 0; block < config.encoderLayers; block++) {
+    x = selfAttention(
+      context,
+      'encoder',
+      block,
+      x,
+      mask.shape as [Dim, Dim],
+      add(g, positionBias(context, 'encoder', block, buckets), hidden),
+    )
+    x = feedForward(context, 'encoder', block, x)
+  }
+  return finalNorm(context, 'encoder', x)
+}
+
+/** Decoder ids [B, U], buckets [U, U] and the encoder's hidden states [B·S, D] with mask [B, S] -> [B·U, D], after the final norm. */
+export function decoderStack(context: Context, ids: Value, buckets: Value, hidden: Value, mask: Value): Value {
+  const { config } = context
+  const [batch, length] = ids.shape as [Dim, Dim]
+  const crossBias = maskBias(context, mask)
+  let x = reshape(context.g, embed(context, ids), [times(batch, length), config.width])
+  for (let block = 0; block < config.decoderLayers; block++) {
+    x = selfAttention(context, 'decoder', block, x, [batch, length], positionBias(context, 'decoder', block, buckets))
+    x = crossAttention(context, block, x, [batch, length], hidden, mask.shape[1] as Dim, crossBias)
+    x = feedForward(context, 'decoder', block, x)
+  }
+  return finalNorm(context, 'decoder', x)
+}
+
+function selfAttention(context: Context, side: Side, block: number, x: Value, [batch, length]: [Dim, Dim], bias: Value): Value {
+  const part = 'SelfAttention'
+  const inner = normed(context, side, block, part, x)
+  const heads = (weight: 'q' | 'k' | 'v', perm: readonly number[]): Value =>
+    splitHeads(context, project(context, side, block, part, weight, inner), batch, length, perm)
+  const mixed = attend(context, heads('q', TO_HEADS), heads('k', TO_KEYS), heads('v', TO_HEADS), bias)
+  return attentionOutput(context, side, block, part, mixed, x)
+}
+
+function crossAttention(
+  context: Context,
+  block: number,
+  x: Value,
+  [batch, length]: [Dim, Dim],
+  hidden: Value,
+  keys: Dim,
+  bias: Value,
+): Value {
+  const part = 'EncDecAttention'
+  const queries = splitHeads(
+    context,
+    project(context, 'decoder', block, part, 'q', normed(context, 'decoder', block, part, x)),
+    batch,
+    length,
+    TO_HEADS,
+  )
+  const memory = (weight: 'k' | 'v', perm: readonly number[]): Value =>
+    splitHeads(context, project(context, 'decoder', block, part, weight, hidden), batch, keys, perm)
+  const mixed = attend(context, queries, memory('k', TO_KEYS), memory('v', TO_HEADS), bias)
+  return attentionOutput(context, 'decoder', block, part, mixed, x)
+}

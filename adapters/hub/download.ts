@@ -1,0 +1,153 @@
+/**
+ * One file from the Hub to the disk: streamed, resumed where the connection broke (and where an earlier, killed process stopped), verified before it
+ * gets its name. @huggingface/hub's own download neither resumes nor verifies, so this asks `/resolve/` itself.
+ */
+import { randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { HubError } from '../../src/errors.ts'
+import { startDigest } from './cache.ts'
+import { readRefusal, TIMEOUT_MS, transportError, type HubAccess } from './fetch.ts'
+import { shownUrl } from './errors.ts'
+import { isAlive } from './lock.ts'
+import type { RemoteFile, RepoRef } from './remote.ts'
+import { ATTEMPTS, Passing, systemClock, withRetries } from './retry.ts'
+
+const machine = (): string => hostname().replace(/[^\w]/g, '_')
+
+/** `NAME.MACHINE-PID-RANDOM.incomplete`: says whose it is, so that the rest of a killed process can be taken over. */
+const incompleteName = (path: string): string => `${path}.${machine()}-${process.pid}-${randomBytes(6).toString('hex')}.incomplete`
+
+/** Takes over what a dead process of this machine had of the same file; the rename decides who gets it. */
+async function adopt(path: string, mine: string): Promise<void> {
+  const prefix = `${basename(path)}.${machine()}-`
+  const names = await readdir(dirname(path)).catch(() => [])
+  for (const name of names) {
+    const pid = name.startsWith(prefix) && name.endsWith('.incomplete') ? Number(name.slice(prefix.length).split('-')[0]) : Number.NaN
+    if (Number.isNaN(pid) || isAlive(pid)) continue
+    if (
+      await rename(join(dirname(path), name), mine).then(
+        () => true,
+        () => false,
+      )
+    )
+      return
+  }
+}
+
+interface Sink {
+  readonly file: FileHandle
+  got: number
+  digest: ReturnType<typeof startDigest>
+}
+
+async function restart(sink: Sink, wanted: RemoteFile): Promise<void> {
+  await sink.file.truncate(0)
+  sink.got = 0
+  sink.digest = startDigest(wanted.digest, wanted.size)
+}
+
+/** What is there already counts as received, if it is not too much. */
+async function openSink(path: string, wanted: RemoteFile): Promise<Sink> {
+  const file = await open(path, 'a+')
+  const sink: Sink = { file, got: 0, digest: startDigest(wanted.digest, wanted.size) }
+  for await (const part of createReadStream(path)) {
+    sink.digest.update(part as Buffer)
+    sink.got += (part as Buffer).length
+  }
+  if (sink.got > wanted.size) await restart(sink, wanted)
+  return sink
+}
+
+/** An abort signal that fires after `ms` without a call to `touch`. */
+function idleTimer(ms: number): { signal: AbortSignal; touch(): void; stop(): void } {
+  const controller = new AbortController()
+  const fire = (): void => controller.abort(new DOMException('timed out', 'TimeoutError'))
+  let timer = setTimeout(fire, ms)
+  return {
+    signal: controller.signal,
+    touch: () => {
+      clearTimeout(timer)
+      timer = setTimeout(fire, ms)
+    },
+    stop: () => clearTimeout(timer),
+  }
+}
+
+async function receive(access: HubAccess, url: string, wanted: RemoteFile, sink: Sink, onBytes: (count: number) => void): Promise<void> {
+  const timeoutMs = access.timeoutMs ?? TIMEOUT_MS
+  const idle = idleTimer(timeoutMs)
+  try {
+    const headers = new Headers({ 'accept-encoding': 'identity' })
+    // fetch itself drops this header when it is redirected to another host.
+    if (access.token !== undefined) headers.set('authorization', `Bearer ${access.token}`)
+    if (sink.got > 0) headers.set('range', `bytes=${sink.got}-`)
+    const signal = access.signal ? AbortSignal.any([access.signal, idle.signal]) : idle.signal
+    const response = await (access.fetch ?? fetch)(url, { headers, signal })
+    if (!response.ok) throw await readRefusal(response, 'GET', url, access)
+    const resumed = response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${sink.got}-`) === true
+    if (sink.got > 0 && !resumed) await restart(sink, wanted)
+    for await (const part of response.body ?? []) {
+      idle.touch()
+      if (sink.got + part.length > wanted.size) {
+        await restart(sink, wanted)
+        throw new Passing('hub-corrupt', `${shownUrl(url)} sent more than the ${wanted.size} bytes that the repository lists.`)
+      }
+      await sink.file.write(part)
+      sink.digest.update(part)
+      sink.got += part.length
+      onBytes(part.length)
+    }
+  } catch (error) {
+    throw transportError(error, url, access.signal, timeoutMs)
+  } finally {
+    idle.stop()
+  }
+}
+
+/**
+ * Downloads a file of a commit to `path`; when it returns, every byte was verified.
+ * @param onBytes told of each part that arrives
+ * @throws {HubError} `hub-truncated` | `hub-corrupt` | `hub-unreachable` | …
+ */
+export async function download(
+  access: HubAccess,
+  repo: RepoRef,
+  commit: string,
+  wanted: RemoteFile,
+  path: string,
+  onBytes: (count: number) => void,
+): Promise<void> {
+  const folder = repo.type === 'model' ? '' : 'datasets/'
+  const url = `${access.hubUrl}/${folder}${repo.name}/resolve/${commit}/${wanted.path.split('/').map(encodeURIComponent).join('/')}`
+  await mkdir(dirname(path), { recursive: true })
+  const beside = incompleteName(path)
+  await adopt(path, beside)
+  const sink = await openSink(beside, wanted)
+  const attempt = async (): Promise<void> => {
+    if (sink.got < wanted.size) await receive(access, url, wanted, sink, onBytes)
+    if (sink.got < wanted.size)
+      throw new Passing('hub-truncated', `${shownUrl(url)} ended after ${sink.got} of ${wanted.size} bytes; try again.`)
+    const hex = sink.digest.hex()
+    if (hex === wanted.digest.hex) return
+    await restart(sink, wanted)
+    throw new Passing(
+      'hub-corrupt',
+      `${shownUrl(url)} sent other bytes than the repository lists (${wanted.digest.algorithm} ${hex}, expected ${wanted.digest.hex}); they were thrown away. Check proxies, then try again.`,
+    )
+  }
+  try {
+    await withRetries(attempt, { clock: access.clock ?? systemClock, attempts: access.attempts ?? ATTEMPTS, signal: access.signal })
+    await sink.file.sync()
+    await sink.file.close()
+    await rename(beside, path)
+  } catch (error) {
+    await sink.file.close().catch(() => {})
+    // Sound so far and worth resuming, but this process has given up: the next one starts anew rather than trust a name.
+    await rm(beside, { force: true })
+    if (error instanceof HubError) throw error
+    throw new HubError('hub-disk', `Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}.`, { cause: error })
+  }
+}

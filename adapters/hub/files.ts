@@ -1,0 +1,83 @@
+/** Which files a repository of prompts may hold: names that are sent and fetched, and their largest sizes. */
+import { HubError } from '../../src/errors.ts'
+
+/** Largest `adapter_model.safetensors`: 2P rows of 200 virtual tokens at width 4096 in F32 are 6.6 MB; packs and P-tuning encoders more. */
+export const TENSOR_BYTES: number = 256 << 20
+/** Largest text file; a log of 100,000 steps has 20 MB. */
+export const TEXT_BYTES: number = 64 << 20
+/** Files of one prompt repository. */
+export const PROMPT_FILES = 200
+
+const TENSORS = /^adapter_model\.safetensors$/
+const TEXTS = /^(adapter_config\.json|soft_prompt\.json|README\.md|LICENSE(\.txt|\.md)?|NOTICE|training_log\.jsonl|loss\.svg)$/
+const RUNS = /^runs\/([\w-][\w.-]{0,99}\/)?[\w-][\w.-]{0,199}$/
+
+/** The largest size of a file of this name, or undefined where it is no part of a prompt. */
+export function promptFileLimit(path: string): number | undefined {
+  if (TENSORS.test(path)) return TENSOR_BYTES
+  return TEXTS.test(path) || RUNS.test(path) ? TEXT_BYTES : undefined
+}
+
+/** Files without which it is no prompt. */
+export const REQUIRED: readonly string[] = ['adapter_config.json', 'adapter_model.safetensors']
+
+export interface SizedPath {
+  readonly path: string
+  readonly size: number
+}
+
+/**
+ * The prompt's files among all those of a repository.
+ * @throws {HubError} `hub-not-a-prompt` | `hub-file-too-large` | `hub-too-many-files`
+ */
+export function selectPromptFiles<T extends SizedPath>(files: readonly T[], where: string): T[] {
+  const chosen = files.filter(({ path }) => promptFileLimit(path) !== undefined)
+  const missing = REQUIRED.filter((name) => !chosen.some(({ path }) => path === name))
+  if (missing.length > 0) {
+    const has = files.slice(0, 10).map(({ path }) => path)
+    throw new HubError(
+      'hub-not-a-prompt',
+      `${where} holds no soft prompt: ${missing.join(' and ')} missing; it has ${has.join(', ') || 'no files'}.`,
+      { facts: { missing } },
+    )
+  }
+  if (chosen.length > PROMPT_FILES)
+    throw new HubError('hub-too-many-files', `${where} holds ${chosen.length} files, more than ${PROMPT_FILES}.`)
+  for (const { path, size } of chosen) {
+    const limit = promptFileLimit(path) ?? 0
+    if (size > limit)
+      throw new HubError('hub-file-too-large', `${where}: ${path} has ${size} bytes, more than the ${limit} allowed.`, {
+        facts: { path, size, limit },
+      })
+  }
+  return chosen
+}
+
+/**
+ * `owner/name`, as the Hub allows it.
+ * @throws {HubError} `hub-name`
+ */
+export function checkRepoId(repo: string): string {
+  const part = String.raw`[A-Za-z0-9_](?:[\w.-]{0,94}\w)?`
+  if (new RegExp(`^${part}/${part}$`).test(repo) && !/--|\.\./.test(repo)) return repo
+  throw new HubError(
+    'hub-name',
+    `"${repo.slice(0, 120)}" is not a repository name: it must read OWNER/NAME, with letters, digits, "-", "_" and ".".`,
+  )
+}
+
+/**
+ * A path from a listing, before it touches the disk.
+ * @throws {HubError} `hub-unsafe-path`
+ */
+export function checkRemotePath(path: string): string {
+  const parts = path.split('/')
+  // oxlint-disable-next-line no-control-regex -- control characters are what is refused
+  if (path.length > 1024 || /[\\\u0000-\u001f:]/.test(path) || parts.some((part) => part === '' || part === '.' || part === '..')) {
+    throw new HubError(
+      'hub-unsafe-path',
+      `The repository lists a file named ${JSON.stringify(path.slice(0, 100))}, which is not safe to write; nothing was written.`,
+    )
+  }
+  return path
+}

@@ -1,0 +1,64 @@
+/**
+ * One process at a time downloads a blob. A lock is a file made with O_EXCL that names its process; it saves bandwidth only. That no half or
+ * mixed file is ever seen rests on unique names, digests and rename, so a lock that fails costs a second download and nothing else.
+ */
+import { hostname } from 'node:os'
+import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { isMissing } from './disk.ts'
+import type { Clock } from './retry.ts'
+
+/** A lock of another machine that was not touched for so long is taken to be dead. */
+const STALE_MS = 30_000
+const BEAT_MS = 5_000
+const POLL_MS = 50
+
+/** Whether a process of this machine lives. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+async function take(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'wx')
+    await file.writeFile(`${process.pid} ${hostname()}`)
+    await file.close()
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+async function isDead(path: string): Promise<boolean> {
+  try {
+    const [pid = '', host] = (await readFile(path, 'utf8')).split(' ')
+    if (host === hostname() && !isAlive(Number(pid))) return true
+    return Date.now() - (await stat(path)).mtimeMs > STALE_MS
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+}
+
+/** Runs `work` while holding the lock file. */
+export async function withLock<T>(path: string, clock: Clock, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  await mkdir(dirname(path), { recursive: true })
+  while (!(await take(path))) {
+    if (await isDead(path)) await rm(path, { force: true })
+    else await clock.sleep(POLL_MS, signal)
+  }
+  const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS)
+  beat.unref()
+  try {
+    return await work()
+  } finally {
+    clearInterval(beat)
+    await rm(path, { force: true })
+  }
+}

@@ -1,0 +1,86 @@
+/** `prompts.lock.json`: the prompts and base models an app uses, by commit and sha256 of each file. */
+import { readFile } from 'node:fs/promises'
+import { HubError } from '../../src/errors.ts'
+import { isMissing, writeAtomic } from './disk.ts'
+
+export interface LockedFile {
+  readonly path: string
+  readonly size: number
+  readonly sha256: string
+}
+
+export interface Locked {
+  /** What was asked for: branch, tag or commit. */
+  readonly revision: string
+  readonly commit: string
+  readonly files: readonly LockedFile[] // by path
+}
+
+export interface Lock {
+  readonly version: 1
+  readonly prompts: Readonly<Record<string, Locked>>
+  readonly models: Readonly<Record<string, Locked>>
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isFile = (file: unknown): boolean =>
+  isObject(file) && typeof file['path'] === 'string' && Number.isSafeInteger(file['size']) && /^[0-9a-f]{64}$/.test(String(file['sha256']))
+
+const isLocked = (value: unknown): boolean =>
+  isObject(value) &&
+  typeof value['revision'] === 'string' &&
+  /^[0-9a-f]{40}$/.test(String(value['commit'])) &&
+  Array.isArray(value['files']) &&
+  value['files'].every(isFile)
+
+/** @throws {HubError} `hub-lock-format` */
+export function parseLock(text: string, where: string): Lock {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    value = undefined
+  }
+  const groups = isObject(value) && value['version'] === 1 ? [value['prompts'], value['models']] : []
+  if (groups.length === 2 && groups.every((group) => isObject(group) && Object.values(group).every(isLocked))) return value as Lock
+  throw new HubError('hub-lock-format', `${where} is not a lock file of version 1; pull without --frozen writes one.`)
+}
+
+const EMPTY: Lock = { version: 1, prompts: {}, models: {} }
+
+/** The lock; an empty one where there is no file. */
+export async function readLock(path: string): Promise<Lock> {
+  try {
+    return parseLock(await readFile(path, 'utf8'), path)
+  } catch (error) {
+    if (isMissing(error)) return EMPTY
+    throw error
+  }
+}
+
+/** The lock with one entry more or another one; keys sorted, so that diffs stay small. */
+export function withLocked(lock: Lock, group: 'prompts' | 'models', repo: string, entry: Locked): Lock {
+  const entries = Object.entries({ ...lock[group], [repo]: entry }).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return { ...lock, [group]: Object.fromEntries(entries) }
+}
+
+export async function writeLock(path: string, change: (lock: Lock) => Lock): Promise<void> {
+  const old = await readLock(path)
+  const text = `${JSON.stringify(change(old), undefined, 2)}\n`
+  if (text !== `${JSON.stringify(old, undefined, 2)}\n`) await writeAtomic(path, text)
+}
+
+/**
+ * The pinned entry of a prompt.
+ * @throws {HubError} `hub-lock-missing` | `hub-lock-drift` where another revision is asked for
+ */
+export function checkLocked(lock: Lock, repo: string, revision: string | undefined, where: string): Locked {
+  const locked = lock.prompts[repo]
+  if (locked === undefined) throw new HubError('hub-lock-missing', `${where} does not pin ${repo}; pull it once without --frozen.`)
+  if (revision === undefined || revision === locked.revision || revision === locked.commit) return locked
+  throw new HubError(
+    'hub-lock-drift',
+    `${where} pins ${repo} at "${locked.revision}", not at "${revision}"; pull without --frozen to change that.`,
+  )
+}

@@ -1,0 +1,130 @@
+/** Pulls a soft prompt: into the cache, and from there into a folder if one is named. */
+import { randomBytes } from 'node:crypto'
+import { copyFile, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { HubError } from '../../src/errors.ts'
+import { exists, sha256 } from './disk.ts'
+import { promptFileLimit, selectPromptFiles } from './files.ts'
+import { checkLocked, readLock, withLocked, writeLock, type LockedFile } from './lockfile.ts'
+import { fetchSnapshot, type Snapshot, type SnapshotOptions } from './snapshot.ts'
+
+export interface PullOptions extends Omit<SnapshotOptions, 'select' | 'type'> {
+  /** Folder to write the prompt to, besides the cache. */
+  readonly out?: string
+  /** Replace what `out` holds, if it is another prompt. */
+  readonly force?: boolean
+  /** `prompts.lock.json` to record the pull in. */
+  readonly lockFile?: string
+  /** Pull exactly what the lock file says, or fail. */
+  readonly frozen?: boolean
+  /** Reads the folder as a prompt and throws where it is none. */
+  readonly validate?: (dir: string) => Promise<unknown>
+}
+
+export interface Pulled {
+  readonly repo: string
+  readonly revision: string
+  readonly commit: string
+  /** Where the prompt lies: `out`, or the snapshot in the cache. */
+  readonly dir: string
+  readonly files: readonly LockedFile[]
+  readonly downloadedBytes: number
+}
+
+/** Names of all files below a folder, with `/` between the parts. */
+export async function filesBelow(dir: string): Promise<string[]> {
+  const items = await readdir(dir, { recursive: true, withFileTypes: true })
+  const files = items.filter((item) => !item.isDirectory())
+  return files
+    .map((item) =>
+      join(item.parentPath, item.name)
+        .slice(dir.length + 1)
+        .replaceAll('\\', '/'),
+    )
+    .toSorted()
+}
+
+async function describe(dir: string): Promise<LockedFile[]> {
+  const names = (await filesBelow(dir)).filter((path) => promptFileLimit(path) !== undefined)
+  const described = names.map(async (path) => {
+    const bytes = await readFile(join(dir, path))
+    return { path, size: bytes.length, sha256: sha256(bytes) }
+  })
+  return Promise.all(described)
+}
+
+/** What a folder named by --out holds now. */
+async function stateOf(out: string, files: readonly LockedFile[]): Promise<'absent' | 'same' | 'differs'> {
+  const found = await lstat(out).catch(() => undefined)
+  if (found === undefined) return 'absent'
+  if (!found.isDirectory()) throw new HubError('hub-out', `${out} is not a folder; choose another --out.`)
+  const names = await filesBelow(out)
+  if (names.length === 0) return 'absent'
+  const foreign = names.find((name) => promptFileLimit(name) === undefined)
+  if (foreign !== undefined)
+    throw new HubError('hub-out', `${out} holds ${foreign}, which is no part of a prompt; choose an empty folder for --out.`)
+  return JSON.stringify(await describe(out)) === JSON.stringify(files) ? 'same' : 'differs'
+}
+
+/** Copies to a folder beside, then swaps whole folders: at each moment `out` is the old prompt, the new one, or absent with the old one beside. */
+async function place(snapshot: string, out: string, files: readonly LockedFile[], force: boolean): Promise<void> {
+  const target = resolve(out)
+  const prefix = join(dirname(target), `.${basename(target)}`)
+  const old = `${prefix}.old`
+  if (!(await exists(target)) && (await exists(old))) await rename(old, target) // a pull was killed between its two renames
+  const state = await stateOf(target, files)
+  if (state === 'same') return
+  if (state === 'differs' && !force) throw new HubError('hub-out', `${out} holds another prompt or other changes; --force replaces it.`)
+  const beside = `${prefix}.${process.pid}-${randomBytes(4).toString('hex')}.new`
+  try {
+    for (const { path, sha256: expected } of files) {
+      await mkdir(dirname(join(beside, path)), { recursive: true })
+      await copyFile(join(snapshot, path), join(beside, path))
+      if (sha256(await readFile(join(beside, path))) !== expected)
+        throw new HubError('hub-disk', `The copy of ${path} is not what the cache holds; pull again.`)
+    }
+    await rm(old, { recursive: true, force: true })
+    if (await exists(target)) await rename(target, old)
+    await rename(beside, target)
+    await rm(old, { recursive: true, force: true })
+  } finally {
+    await rm(beside, { recursive: true, force: true })
+  }
+}
+
+async function fetchFrozen(options: PullOptions, fetch: (revision: string, offline: boolean) => Promise<Snapshot>): Promise<Snapshot> {
+  const lockFile = options.lockFile ?? 'prompts.lock.json'
+  const locked = checkLocked(await readLock(lockFile), options.repo, options.revision, lockFile)
+  // Whole in the cache: nobody need be asked.
+  const cached = await fetch(locked.commit, true).catch(() => undefined)
+  if (cached !== undefined && JSON.stringify(await describe(cached.dir)) === JSON.stringify(locked.files))
+    return { ...cached, revision: locked.revision }
+  const fetched = await fetch(locked.commit, options.offline ?? false)
+  const files = await describe(fetched.dir)
+  const drifted = locked.files.find((file) => !files.some((other) => other.path === file.path && other.sha256 === file.sha256))
+  if (drifted === undefined && files.length === locked.files.length) return { ...fetched, revision: locked.revision }
+  throw new HubError(
+    'hub-lock-drift',
+    `${options.repo} at ${locked.commit} is not what ${lockFile} pins (${drifted?.path ?? 'more files'}); nothing was used. Pull without --frozen to pin what is there now.`,
+  )
+}
+
+/**
+ * Pulls a prompt. What comes back was verified byte by byte and, with `validate`, read.
+ * @throws {HubError} and what `validate` throws
+ * @example const { dir } = await pullPrompt({ repo: 'me/t5-small-sst2', ...readHubEnvironment() })
+ */
+export async function pullPrompt(options: PullOptions): Promise<Pulled> {
+  const select: SnapshotOptions['select'] = (files) => selectPromptFiles(files, options.repo)
+  const fetch = (revision: string, offline: boolean): Promise<Snapshot> => fetchSnapshot({ ...options, revision, offline, select })
+  const snapshot = options.frozen ? await fetchFrozen(options, fetch) : await fetch(options.revision ?? 'main', options.offline ?? false)
+  const files = await describe(snapshot.dir)
+  selectPromptFiles(files, `${options.repo} in the cache`)
+  await options.validate?.(snapshot.dir)
+  if (options.out !== undefined) await place(snapshot.dir, options.out, files, options.force ?? false)
+  const { repo, revision, commit, downloadedBytes } = snapshot
+  if (options.lockFile !== undefined && !options.frozen) {
+    await writeLock(options.lockFile, (lock) => withLocked(lock, 'prompts', repo, { revision, commit, files }))
+  }
+  return { repo, revision, commit, dir: options.out === undefined ? snapshot.dir : resolve(options.out), files, downloadedBytes }
+}

@@ -1,0 +1,216 @@
+/** Pushes a soft prompt as one commit: validated first, nothing sent when nothing changed, nobody's change overwritten. */
+import { commit, createBranch, createRepo } from '@huggingface/hub'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { HubError } from '../../src/errors.ts'
+import { gitBlobId, sha256 } from './disk.ts'
+import { refusedError } from './errors.ts'
+import type { HubAccess } from './fetch.ts'
+import { checkRepoId, promptFileLimit, selectPromptFiles } from './files.ts'
+import { filesBelow } from './pull.ts'
+import { clientParameters, listRemote, resolveCommit, type RemoteFile, type RepoRef } from './remote.ts'
+
+export interface PushOptions extends HubAccess {
+  readonly dir: string
+  readonly repo: string
+  readonly branch?: string
+  /** Used when the repository is created. */
+  readonly private?: boolean
+  readonly message?: string
+  /** Open a pull request instead of committing to the branch. */
+  readonly pullRequest?: boolean
+  /** The commit that the change builds on; default: what the branch holds when the push starts. */
+  readonly parentCommit?: string
+  /** Make the plan and send nothing. */
+  readonly dryRun?: boolean
+  /** Reads the folder as a prompt and throws where it is none. */
+  readonly validate?: (dir: string) => Promise<unknown>
+  readonly onStep?: (step: 'reading' | 'comparing' | 'creating' | 'sending' | 'done') => void
+}
+
+export interface PushPlan {
+  readonly add: readonly string[]
+  readonly change: readonly string[]
+  readonly remove: readonly string[]
+  readonly same: readonly string[]
+  /** Bytes of what is added and changed. */
+  readonly sendBytes: number
+}
+
+export interface Pushed {
+  readonly repo: string
+  readonly branch: string
+  /** The branch's commit afterwards; absent in a dry run for a repository that does not exist yet. */
+  readonly commit?: string
+  readonly url: string
+  readonly pullRequestUrl?: string
+  readonly created: boolean
+  readonly plan: PushPlan
+}
+
+interface LocalFile {
+  readonly path: string
+  readonly size: number
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+/** Reads the files once: what is validated, compared and sent is the same. */
+async function readLocal(dir: string): Promise<LocalFile[]> {
+  const names = (await filesBelow(dir).catch(() => [])).filter((path) => promptFileLimit(path) !== undefined)
+  const sized = await Promise.all(names.map(async (path) => ({ path, size: (await stat(join(dir, path))).size })))
+  const chosen = selectPromptFiles(sized, dir).map(async ({ path }) => {
+    const bytes = new Uint8Array(await readFile(join(dir, path)))
+    return { path, size: bytes.length, bytes }
+  })
+  return Promise.all(chosen)
+}
+
+const isSame = (local: LocalFile, { digest, size }: RemoteFile): boolean =>
+  size === local.size && digest.hex === (digest.algorithm === 'sha256' ? sha256(local.bytes) : gitBlobId(local.bytes))
+
+/** A card made by hand on the Hub stays where the folder has none; so does a licence. */
+const KEPT = /^(README\.md|LICENSE|NOTICE)/
+
+function makePlan(local: readonly LocalFile[], remote: readonly RemoteFile[]): PushPlan {
+  const there = new Map(remote.map((file) => [file.path, file]))
+  const here = new Set(local.map(({ path }) => path))
+  const changed = local.filter((file) => {
+    const other = there.get(file.path)
+    return other !== undefined && !isSame(file, other)
+  })
+  const added = local.filter(({ path }) => !there.has(path))
+  const touched = new Set([...changed, ...added])
+  return {
+    add: added.map(({ path }) => path),
+    change: changed.map(({ path }) => path),
+    remove: remote.filter(({ path }) => promptFileLimit(path) !== undefined && !here.has(path) && !KEPT.test(path)).map(({ path }) => path),
+    same: local.filter((file) => !touched.has(file)).map(({ path }) => path),
+    sendBytes: [...touched].reduce((sum, { size }) => sum + size, 0),
+  }
+}
+
+const isEmpty = ({ add, change, remove }: PushPlan): boolean => add.length + change.length + remove.length === 0
+
+const hasCode = (error: unknown, ...codes: string[]): error is HubError => error instanceof HubError && codes.includes(error.code)
+
+/** The branch's commit; undefined where the repository or the branch is still to be made. */
+async function findHead(
+  options: PushOptions,
+  repo: RepoRef,
+  branch: string,
+): Promise<{ head?: string; missing?: 'repository' | 'branch' }> {
+  try {
+    return { head: await resolveCommit(options, repo, branch) }
+  } catch (error) {
+    if (hasCode(error, 'hub-repo-not-found')) return { missing: 'repository' }
+    if (hasCode(error, 'hub-revision-not-found')) return { missing: 'branch' }
+    throw error
+  }
+}
+
+/** Makes the repository; one that exists by now (a lost answer, another pusher) is as good. */
+async function create(options: PushOptions, repo: RepoRef): Promise<void> {
+  const parameters = { ...clientParameters(options), repo, accessToken: 'hf_replaced_by_clientParameters' }
+  try {
+    await createRepo({
+      ...parameters,
+      ...(options.private === undefined ? {} : { visibility: options.private ? ('private' as const) : ('public' as const) }),
+    })
+  } catch (error) {
+    if (!hasCode(error, 'hub-conflict')) throw error
+  }
+}
+
+async function branchOff(options: PushOptions, repo: RepoRef, branch: string): Promise<void> {
+  try {
+    await createBranch({ ...clientParameters(options), repo, branch })
+  } catch (error) {
+    if (!hasCode(error, 'hub-conflict')) throw error
+  }
+}
+
+const defaultMessage = ({ add, change, remove }: PushPlan): string =>
+  change.length + remove.length === 0
+    ? `Upload soft prompt (${add.length} files)`
+    : `Update soft prompt (${[...change, ...add, ...remove].join(', ').slice(0, 150)})`
+
+async function send(
+  options: PushOptions,
+  repo: RepoRef,
+  branch: string,
+  parentCommit: string,
+  local: readonly LocalFile[],
+  plan: PushPlan,
+): Promise<{ oid: string; pullRequestUrl?: string }> {
+  const touched = new Set([...plan.add, ...plan.change])
+  const output = await commit({
+    ...clientParameters(options),
+    repo,
+    branch,
+    parentCommit,
+    title: options.message ?? defaultMessage(plan),
+    isPullRequest: options.pullRequest ?? false,
+    // Xet would chunk and hash in a web assembly module what is a few megabytes; plain LFS is verified by sha256 on arrival.
+    useXet: false,
+    operations: [
+      ...local
+        .filter(({ path }) => touched.has(path))
+        .map(({ path, bytes }) => ({ operation: 'addOrUpdate' as const, path, content: new Blob([bytes]) })),
+      ...plan.remove.map((path) => ({ operation: 'delete' as const, path })),
+    ],
+  })
+  if (output === undefined || !/^[0-9a-f]{40}$/.test(output.commit.oid))
+    throw new HubError('hub-answer', `${options.hubUrl} did not name the commit it made.`)
+  return { oid: output.commit.oid, ...(output.pullRequestUrl === undefined ? {} : { pullRequestUrl: output.pullRequestUrl }) }
+}
+
+/** The plan against what the branch holds now. */
+async function compare(options: PushOptions, repo: RepoRef, head: string | undefined, local: readonly LocalFile[]): Promise<PushPlan> {
+  return makePlan(local, head === undefined ? [] : await listRemote(options, repo, head))
+}
+
+/**
+ * Pushes a folder. The branch afterwards holds the whole prompt, or what it held before.
+ * @throws {HubError} `hub-unauthorized` | `hub-forbidden` | `hub-changed` | …, and what `validate` throws
+ * @example await pushPrompt({ dir: './my-prompt', repo: 'me/t5-small-sst2', ...readHubEnvironment() })
+ */
+export async function pushPrompt(options: PushOptions): Promise<Pushed> {
+  const { dir, branch = 'main', dryRun = false, onStep } = options
+  const repo: RepoRef = { type: 'model', name: checkRepoId(options.repo) }
+  const url = `${options.hubUrl}/${repo.name}`
+  onStep?.('reading')
+  await options.validate?.(dir)
+  const local = await readLocal(dir)
+  if (options.token === undefined && !dryRun) throw refusedError({ method: 'POST', url, status: 401, signedIn: false })
+  onStep?.('comparing')
+  const found = await findHead(options, repo, branch)
+  const { missing } = found
+  let { head } = found
+  const created = missing === 'repository'
+  if (missing !== undefined && !dryRun) {
+    onStep?.('creating')
+    if (missing === 'repository') await create(options, repo)
+    if (branch !== 'main') await branchOff(options, repo, branch)
+    head = await resolveCommit(options, repo, branch)
+  }
+  const plan = await compare(options, repo, head, local)
+  const result = { repo: repo.name, branch, url, created, plan }
+  if (dryRun || isEmpty(plan) || head === undefined) {
+    onStep?.('done')
+    return { ...result, ...(head === undefined ? {} : { commit: head }) }
+  }
+  onStep?.('sending')
+  try {
+    const { oid, pullRequestUrl } = await send(options, repo, branch, options.parentCommit ?? head, local, plan)
+    onStep?.('done')
+    return { ...result, commit: oid, ...(pullRequestUrl === undefined ? {} : { pullRequestUrl }) }
+  } catch (error) {
+    // The answer to the commit was lost: it was made if the branch now holds what was sent.
+    if (!(error instanceof HubError) || error.facts['uncertain'] !== true || options.pullRequest) throw error
+    const now = await resolveCommit(options, repo, branch)
+    if (now !== head && isEmpty(await compare(options, repo, now, local))) return { ...result, commit: now }
+    if (now !== head) throw error
+    const { oid } = await send(options, repo, branch, options.parentCommit ?? head, local, plan)
+    return { ...result, commit: oid }
+  }
+}

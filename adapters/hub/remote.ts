@@ -1,0 +1,79 @@
+/** What a repository on the Hub holds, through @huggingface/hub. */
+import { listFiles, datasetInfo, modelInfo } from '@huggingface/hub'
+import { HubError } from '../../src/errors.ts'
+import { hubFetch, type HubAccess } from './fetch.ts'
+import { checkRemotePath } from './files.ts'
+
+export type RepoType = 'model' | 'dataset'
+
+export interface RepoRef {
+  readonly type: RepoType
+  readonly name: string
+}
+
+/** How the bytes of a file are known: by sha256 (LFS), or by git's blob id. */
+export interface Digest {
+  readonly algorithm: 'sha256' | 'git'
+  readonly hex: string
+}
+
+export interface RemoteFile {
+  readonly path: string
+  readonly size: number
+  readonly digest: Digest
+}
+
+/** More files than any model has (the largest list a few thousand). */
+const MOST_FILES = 20_000
+
+/** Parameters of every call to @huggingface/hub; it refuses tokens that do not start with `hf_`, so the header is ours. */
+export function clientParameters(access: HubAccess): { hubUrl: string; fetch: typeof fetch } {
+  const send = hubFetch(access)
+  return {
+    hubUrl: access.hubUrl,
+    fetch: (input, init = {}) => {
+      const headers = new Headers(init.headers)
+      const isHome = new URL(String(input)).origin === new URL(access.hubUrl).origin
+      const isSigned = init.method === 'PUT' // upload addresses carry their own signature
+      if (access.token !== undefined && isHome && !isSigned) headers.set('authorization', `Bearer ${access.token}`)
+      return send(input, { ...init, headers })
+    },
+  }
+}
+
+/**
+ * The commit that a branch, tag or commit stands for now.
+ * @throws {HubError} `hub-repo-not-found` | `hub-revision-not-found` | …
+ */
+export async function resolveCommit(access: HubAccess, repo: RepoRef, revision: string): Promise<string> {
+  const parameters = { ...clientParameters(access), name: repo.name, revision, additionalFields: ['sha' as const] }
+  const { sha } = repo.type === 'model' ? await modelInfo(parameters) : await datasetInfo(parameters)
+  if (typeof sha === 'string' && /^[0-9a-f]{40}$/.test(sha)) return sha
+  throw new HubError('hub-answer', `${access.hubUrl} names no commit for ${repo.name} at "${revision}"; it does not seem to be a hub.`)
+}
+
+function digestOf(entry: { readonly oid?: string; readonly lfs?: { readonly oid: string } }): Digest | undefined {
+  const sha256 = entry.lfs?.oid.replace(/^sha256:/, '')
+  if (sha256 !== undefined) return /^[0-9a-f]{64}$/.test(sha256) ? { algorithm: 'sha256', hex: sha256 } : undefined
+  return entry.oid !== undefined && /^[0-9a-f]{40}$/.test(entry.oid) ? { algorithm: 'git', hex: entry.oid } : undefined
+}
+
+/**
+ * All files at a commit, with sizes and digests.
+ * @throws {HubError} `hub-answer` | `hub-unsafe-path` | …
+ */
+export async function listRemote(access: HubAccess, repo: RepoRef, commit: string): Promise<RemoteFile[]> {
+  const files: RemoteFile[] = []
+  for await (const entry of listFiles({ ...clientParameters(access), repo, revision: commit, recursive: true })) {
+    if (entry.type !== 'file') continue
+    const digest = digestOf(entry)
+    if (digest === undefined || !Number.isSafeInteger(entry.size) || entry.size < 0 || files.length >= MOST_FILES) {
+      throw new HubError(
+        'hub-answer',
+        `${access.hubUrl} gives no usable size and digest for ${JSON.stringify(entry.path)} of ${repo.name}.`,
+      )
+    }
+    files.push({ path: checkRemotePath(entry.path), size: entry.size, digest })
+  }
+  return files
+}

@@ -1,0 +1,76 @@
+/** Trying again: how often, how long to wait, and what for. Clock and chance are injected. */
+import { HubError } from '../../src/errors.ts'
+
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      const stop = (): void => {
+        clearTimeout(timer)
+        reject(signal?.reason)
+      }
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', stop)
+        resolve()
+      }, ms)
+      signal?.addEventListener('abort', stop, { once: true })
+    }),
+}
+
+/** Tries of one request in all: waits of at most 0.5, 1, 2 and 4 s between them. */
+export const ATTEMPTS = 5
+const FIRST_WAIT_MS = 500
+/** A hub that asks for more patience than this gets an error that says so; huggingface.co's windows are 300 s. */
+export const LONGEST_WAIT_MS = 300_000
+
+/** A failure that may pass. */
+export class Passing extends HubError {
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    code: string,
+    message: string,
+    options: {
+      readonly cause?: unknown
+      readonly retryAfterMs?: number | undefined
+      readonly facts?: Readonly<Record<string, unknown>>
+    } = {},
+  ) {
+    super(code, message, { cause: options.cause, facts: options.facts ?? {} })
+    this.name = 'HubError'
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+/** `Retry-After` in milliseconds: seconds, or a date. */
+export function parseRetryAfter(header: string | null, now: number): number | undefined {
+  if (header === null || header.trim() === '') return undefined
+  const seconds = Number(header)
+  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000)
+  const date = Date.parse(header)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+}
+
+/** Runs `work` until it succeeds, fails for good, or has had its tries. */
+export async function withRetries<T>(
+  work: (attempt: number) => Promise<T>,
+  options: { readonly clock: Clock; readonly attempts?: number; readonly random?: () => number; readonly signal?: AbortSignal | undefined },
+): Promise<T> {
+  const { clock, attempts = ATTEMPTS, random = Math.random, signal } = options
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work(attempt)
+    } catch (error) {
+      if (!(error instanceof Passing) || attempt >= attempts) throw error
+      if ((error.retryAfterMs ?? 0) > LONGEST_WAIT_MS) throw error
+      const backOff = FIRST_WAIT_MS * 2 ** (attempt - 1) * (0.5 + random() / 2)
+      await clock.sleep(Math.max(error.retryAfterMs ?? 0, backOff), signal)
+    }
+  }
+}

@@ -1,0 +1,22 @@
+/** Every limit of the local hub, with its reason and the largest real value met. */
+
+/** JSON bodies other than commits. Largest real one: a preupload of 256 files with samples, 220 KB. */
+export const JSON_BODY_BYTES: number = 8 << 20
+/** Commits carry regular files as base64. Largest real one: a 24 MB tokenizer beside a card. */
+export const COMMIT_BODY_BYTES: number = 256 << 20
+/** Above this a file goes by LFS; huggingface.co says 10 MB. */
+export const REGULAR_FILE_BYTES: number = 10 << 20
+/** Python with hf_xet cannot do LFS, so its binary files come inside the commit up to this size. */
+export const INLINE_FILE_BYTES: number = 128 << 20
+/** One LFS object; huggingface.co says 50 GB. */
+export const LFS_OBJECT_BYTES: number = 50e9
+/** Entries of one tree page; huggingface.co gives 1000. */
+export const TREE_PAGE: number = 1000
+/** Repositories of one listing page; huggingface.co gives at most 1000. */
+export const LIST_PAGE: number = 1000
+/** Files of one repository, so that one commit file stays readable. */
+export const REPO_FILES = 10_000
+/** Objects in one LFS batch, as the clients chunk them (100 JavaScript, 256 Python). */
+export const LFS_BATCH = 1000
+/** Life of a signed upload address, seconds. */
+export const UPLOAD_SECONDS = 3600

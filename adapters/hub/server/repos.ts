@@ -1,0 +1,67 @@
+/** `/api/repos/create`, `/api/repos/delete`, `PUT /api/models/R/settings`. */
+import { actsFor } from './accounts.ts'
+import { openRepository, type Call, type Handler } from './call.ts'
+import { badRequest, readObject, Refusal, sendJson, type JsonObject } from './http.ts'
+import { checkName, type RepoKind } from './names.ts'
+
+const KINDS: Readonly<Record<string, RepoKind>> = { model: 'models', dataset: 'datasets' }
+
+function target(call: Call, body: JsonObject): { kind: RepoKind; owner: string; name: string } {
+  const kind = KINDS[String(body['type'] ?? 'model')]
+  if (kind === undefined) throw badRequest(`This hub keeps models and datasets, not "${String(body['type'])}".`)
+  const name = typeof body['name'] === 'string' ? body['name'] : ''
+  const [first, second] = name.split('/')
+  const owner = second === undefined ? (body['organization'] ?? call.account?.name) : first
+  return { kind, owner: checkName(String(owner ?? '')), name: checkName(second ?? first ?? '') }
+}
+
+function mayWrite(call: Call, owner: string): void {
+  if (call.account === undefined) throw new Refusal(401, undefined, 'Invalid username or password.')
+  if (call.account.role === 'write' && actsFor(call.account, owner)) return
+  throw new Refusal(403, undefined, `You don't have the rights to create a model under the namespace "${owner}"`)
+}
+
+export async function createRepository(call: Call): Promise<void> {
+  const body = await readObject(call.request)
+  const { kind, owner, name } = target(call, body)
+  mayWrite(call, owner)
+  const id = `${owner}/${name}`
+  const url = `${call.origin}/${kind === 'models' ? '' : 'datasets/'}${id}`
+  const { repositories, now } = call.state
+  if (await repositories.find(kind, owner, name)) {
+    sendJson(
+      call.response,
+      { error: 'You already created this model repo', url, name: id },
+      { 'x-error-message': 'You already created this model repo' },
+      409,
+    )
+    return
+  }
+  const date = now().toISOString()
+  const isPrivate = body['visibility'] === 'private' || body['private'] === true
+  await repositories.save(kind, owner, name, { kind, id, private: isPrivate, gated: false, createdAt: date })
+  const repository = await repositories.find(kind, owner, name)
+  await repository?.exclusive(async () => {
+    const commit = { parent: null, title: 'initial commit', message: '', author: call.account?.name ?? 'local', date, entries: [] }
+    await repository.writeRef('refs/heads/main', await repository.writeCommit(commit))
+  })
+  sendJson(call.response, { url, name: id, id })
+}
+
+export async function deleteRepository(call: Call): Promise<void> {
+  const { kind, owner, name } = target(call, await readObject(call.request))
+  await openRepository(call, { kind, owner, name }, 'write')
+  await call.state.repositories.delete(kind, owner, name)
+  sendJson(call.response, {})
+}
+
+export const changeSettings: Handler = async (call, address) => {
+  const repository = await openRepository(call, address, 'write')
+  const body = await readObject(call.request)
+  const old = repository.settings
+  const visibility = body['visibility']
+  const isPrivate = visibility === undefined ? (body['private'] ?? old.private) === true : visibility === 'private'
+  const gated = body['gated'] === undefined ? old.gated : body['gated'] !== false
+  await call.state.repositories.save(address.kind, address.owner, address.name, { ...old, private: isPrivate, gated })
+  sendJson(call.response, { private: isPrivate, gated })
+}

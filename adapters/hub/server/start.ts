@@ -1,0 +1,125 @@
+/** The local hub: a server of the Hugging Face Hub's API over a folder, for tests and for places without the public one. */
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { HubError } from '../../../src/errors.ts'
+import { openAccounts, type Account, type Accounts } from './accounts.ts'
+import type { HubState } from './call.ts'
+import { sha256, sweep } from '../disk.ts'
+import { Refusal, sendRefusal } from './http.ts'
+import { Repositories } from './repositories.ts'
+import { route } from './routes.ts'
+
+export interface HubOptions {
+  readonly dir: string
+  /** 0 takes any free port. */
+  readonly port?: number
+  /** Loopback unless told otherwise; anything else is reachable by others. */
+  readonly host?: string
+  /** More accounts, by token; kept in memory. Without it the first start makes one token, in `DIR/token`. */
+  readonly tokens?: Readonly<Record<string, Account>>
+  /** At most so many requests in a window, for each token or address; then 429 with Retry-After. */
+  readonly rateLimit?: { readonly requests: number; readonly windowSeconds: number }
+  readonly now?: () => Date
+  /** Told of each failure that is the server's own. */
+  readonly onError?: (error: unknown) => void
+}
+
+export interface Hub {
+  readonly url: string
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** A counter of requests by caller, in fixed windows. */
+function limiter(options: HubOptions, now: () => Date): (key: string) => void {
+  const { rateLimit } = options
+  const counts = new Map<string, number>()
+  let window = 0
+  return (key) => {
+    if (rateLimit === undefined) return
+    const seconds = now().getTime() / 1000
+    const current = Math.floor(seconds / rateLimit.windowSeconds)
+    if (current !== window) counts.clear()
+    window = current
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    if (count <= rateLimit.requests) return
+    const wait = Math.max(1, Math.ceil((current + 1) * rateLimit.windowSeconds - seconds))
+    throw new Refusal(429, undefined, `Too many requests; try again in ${wait} s.`, { 'retry-after': String(wait) })
+  }
+}
+
+/** `Host` as the client called it, so that addresses in answers lead back the same way. */
+function originOf(request: IncomingMessage): string {
+  const host = request.headers.host ?? ''
+  if (!/^[\w.-]+(:\d+)?$|^\[[0-9a-f:]+\](:\d+)?$/i.test(host)) throw new Refusal(400, undefined, 'The Host header is not valid.')
+  return `http://${host}`
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  state: HubState,
+  accounts: Accounts,
+  limit: (key: string) => void,
+): Promise<void> {
+  const origin = originOf(request)
+  const { authorization } = request.headers
+  limit(authorization === undefined ? (request.socket.remoteAddress ?? '') : sha256(authorization))
+  const url = new URL(request.url ?? '/', origin)
+  const account = accounts.identify(authorization)
+  await route({ request, response, state, account, origin, rest: [], query: url.searchParams }, url.pathname)
+}
+
+function fail(response: ServerResponse, error: unknown, onError: ((error: unknown) => void) | undefined): void {
+  if (!(error instanceof Refusal)) onError?.(error)
+  // Half an answer must not look like a whole one.
+  if (response.headersSent || response.destroyed) response.destroy()
+  else sendRefusal(response, error instanceof Refusal ? error : new Refusal(500, undefined, 'Internal error of the hub.'))
+}
+
+const listen = (server: Server, port: number, host: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+
+/**
+ * Starts a hub over a folder.
+ * @throws {HubError} `hub-server-listen` where the port or host cannot be had
+ */
+export async function startHub(options: HubOptions): Promise<Hub> {
+  const { dir, port = 0, host = '127.0.0.1', now = () => new Date() } = options
+  await mkdir(dir, { recursive: true })
+  await sweep(dir)
+  const accounts = await openAccounts(dir, options.tokens)
+  const state: HubState = { repositories: new Repositories(dir), secret: randomBytes(32), now }
+  const limit = limiter(options, now)
+  const server = createServer((request, response) => {
+    answer(request, response, state, accounts, limit).catch((error: unknown) => fail(response, error, options.onError))
+  })
+  try {
+    await listen(server, port, host)
+  } catch (cause) {
+    throw new HubError(
+      'hub-server-listen',
+      `The hub cannot listen on ${host}:${port} (${String((cause as Error).message)}); choose another --port.`,
+      { cause },
+    )
+  }
+  const address = server.address()
+  const bound = typeof address === 'object' && address !== null ? address.port : port
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    port: bound,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}

@@ -1,0 +1,154 @@
+/** `/api/models/R/preupload/BRANCH` and `/api/models/R/commit/BRANCH`: how a change arrives. */
+import { extname } from 'node:path'
+import { openRepository, type Call, type Handler, type RepoAddress } from './call.ts'
+import { gitBlobIdOf } from '../disk.ts'
+import { badRequest, isObject, parseJson, readBody, readObject, Refusal, sendJson, type JsonObject } from './http.ts'
+import { COMMIT_BODY_BYTES, INLINE_FILE_BYTES, REGULAR_FILE_BYTES, REPO_FILES } from './limits.ts'
+import { checkPath, checkRef, SHA256 } from './names.ts'
+import { lfsEntry, type Commit, type Entry, type Repository } from './repository.ts'
+
+/** What the Hub's default `.gitattributes` sends by LFS, as far as models and data sets use it. */
+const LFS_EXTENSIONS: ReadonlySet<string> = new Set(
+  '.safetensors .bin .onnx .onnx_data .onnx_adapter .npy .npz .pt .pth .ckpt .h5 .gz .tgz .zip .tar .parquet .arrow .model .msgpack .gguf'.split(
+    ' ',
+  ),
+)
+
+/** Python without LFS: with hf_xet installed it knows no other way, so its files come inside the commit. */
+const isPython = (call: Call): boolean => (call.request.headers['user-agent'] ?? '').includes('hf_hub/')
+
+function byLfs(path: string, size: number, sample: Uint8Array): boolean {
+  return (
+    size > 0 &&
+    (LFS_EXTENSIONS.has(extname(path).toLowerCase()) || path.includes('tfevents') || size > REGULAR_FILE_BYTES || sample.includes(0))
+  )
+}
+
+async function modeOf(call: Call, repository: Repository, entries: readonly Entry[], file: JsonObject): Promise<object> {
+  const path = checkPath(file['path'])
+  const size = Number(file['size'])
+  const inline = isPython(call) && size <= INLINE_FILE_BYTES
+  const lfs = !inline && byLfs(path, size, Buffer.from(String(file['sample'] ?? ''), 'base64'))
+  const old = entries.find((entry) => entry.path === path)
+  const oid = old === undefined ? undefined : await idFor(repository, old, lfs)
+  return { path, uploadMode: lfs ? 'lfs' : 'regular', shouldIgnore: false, oid }
+}
+
+export const preupload: Handler = async (call, address) => {
+  const repository = await openRepository(call, address, 'write')
+  const body = await readObject(call.request)
+  const branch = call.rest.join('/')
+  const head = await repository.need(branch)
+  const { entries } = await repository.readCommit(head)
+  const files = Array.isArray(body['files']) ? body['files'].filter(isObject) : []
+  const answers = await Promise.all(files.map((file) => modeOf(call, repository, entries, file)))
+  sendJson(call.response, { commitOid: head, files: answers })
+}
+
+/** The id a client compares its own with: sha256 where it will send by LFS, git's otherwise. */
+async function idFor(repository: Repository, entry: Entry, lfs: boolean): Promise<string> {
+  if (lfs) return entry.lfs ?? entry.oid
+  return entry.lfs === undefined ? entry.oid : gitBlobIdOf(repository.blobPath(entry))
+}
+
+interface Operation {
+  readonly key: string
+  readonly value: JsonObject
+}
+
+function parseCommit(text: string): { header: JsonObject; operations: Operation[] } {
+  const lines = text.split('\n').filter((line) => line.trim() !== '')
+  const parsed = lines.map((line): Operation => {
+    const item = parseJson(line)
+    if (!isObject(item) || typeof item['key'] !== 'string' || !isObject(item['value']))
+      throw badRequest('Each line needs "key" and "value".')
+    return { key: item['key'], value: item['value'] }
+  })
+  const header = parsed.find(({ key }) => key === 'header')?.value
+  if (header === undefined || typeof header['summary'] !== 'string') throw badRequest('The commit has no header with a "summary".')
+  return { header, operations: parsed.filter(({ key }) => key !== 'header') }
+}
+
+/** A file that the operation adds. */
+async function added(repository: Repository, { key, value }: Operation, entries: ReadonlyMap<string, Entry>): Promise<Entry> {
+  const path = checkPath(value['path'])
+  if (typeof value['oldPath'] === 'string') {
+    const old = entries.get(value['oldPath'])
+    if (old === undefined) throw new Refusal(404, 'EntryNotFound', `${value['oldPath']} does not exist.`)
+    const { since: _, ...moved } = old
+    return { ...moved, path }
+  }
+  if (key === 'lfsFile') {
+    const oid = String(value['oid'])
+    if (!SHA256.test(oid) || !(await repository.hasLfs(oid))) throw badRequest(`The LFS object of ${path} was not uploaded.`)
+    return lfsEntry(path, oid, Number(value['size']))
+  }
+  if (typeof value['content'] !== 'string') throw badRequest(`${path} has no content.`)
+  const bytes = Buffer.from(value['content'], value['encoding'] === 'base64' ? 'base64' : 'utf8')
+  return { path, oid: await repository.putBlob(bytes), size: bytes.length }
+}
+
+async function applyAll(repository: Repository, commit: Commit, head: string, operations: readonly Operation[]): Promise<Entry[]> {
+  const since = { id: head, title: commit.title, date: commit.date }
+  const entries = new Map(commit.entries.map((entry) => [entry.path, { ...entry, since: entry.since ?? since }] as [string, Entry]))
+  for (const operation of operations) {
+    const { key, value } = operation
+    if (key === 'file' || key === 'lfsFile') {
+      const entry = await added(repository, operation, entries)
+      const old = entries.get(entry.path)
+      if (old?.oid !== entry.oid) entries.set(entry.path, entry)
+    } else if (key === 'deletedFile') {
+      const path = checkPath(value['path'])
+      if (!entries.delete(path)) throw new Refusal(404, 'EntryNotFound', `A file with this name doesn't exist: ${path}`)
+    } else if (key === 'deletedFolder') {
+      const prefix = `${checkPath(String(value['path']).replace(/\/$/, ''))}/`
+      for (const path of entries.keys()) if (path.startsWith(prefix)) entries.delete(path)
+    } else {
+      throw badRequest(`"${key}" is not an operation.`)
+    }
+  }
+  if (entries.size > REPO_FILES) throw badRequest(`A repository holds at most ${REPO_FILES} files.`)
+  return [...entries.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1))
+}
+
+async function nextPullRequest(repository: Repository): Promise<string> {
+  const numbers = (await repository.refs('pr')).map(({ name }) => Number(name))
+  return `refs/pr/${Math.max(0, ...numbers) + 1}`
+}
+
+function checkParent(parent: unknown, head: string): void {
+  if (parent === undefined || parent === null || parent === '' || parent === head) return
+  throw new Refusal(412, undefined, 'A commit has happened since. Please refresh and try again.')
+}
+
+export const commit: Handler = async (call, address: RepoAddress) => {
+  const repository = await openRepository(call, address, 'write')
+  const branch = call.rest.join('/')
+  const { header, operations } = parseCommit((await readBody(call.request, COMMIT_BODY_BYTES)).toString('utf8'))
+  const asPullRequest = call.query.get('create_pr') === '1'
+  const done = await repository.exclusive(async () => {
+    const head = await repository.need(branch)
+    if (!asPullRequest) checkParent(header['parentCommit'], head)
+    const base = await repository.readCommit(head)
+    const entries = await applyAll(repository, base, head, operations)
+    const id = await repository.writeCommit({
+      parent: head,
+      title: String(header['summary']).slice(0, 500),
+      message: String(header['description'] ?? '').slice(0, 10_000),
+      author: call.account?.name ?? 'local',
+      date: call.state.now().toISOString(),
+      entries,
+    })
+    const ref = asPullRequest ? await nextPullRequest(repository) : branch.startsWith('refs/') ? branch : `refs/heads/${checkRef(branch)}`
+    await repository.writeRef(ref, id)
+    return { id, ref }
+  })
+  const url = `${call.origin}/${address.kind === 'models' ? '' : 'datasets/'}${repository.settings.id}`
+  sendJson(call.response, {
+    success: true,
+    commitOid: done.id,
+    commitUrl: `${url}/commit/${done.id}`,
+    hookOutput: '',
+    ...(asPullRequest ? { pullRequestUrl: `${url}/discussions/${done.ref.split('/')[2]}` } : {}),
+  })
+}

@@ -1,0 +1,104 @@
+/** Fetches chosen files of a repository at one commit into the shared cache. */
+import { HubError } from '../../src/errors.ts'
+import { blobPath, findSnapshot, hasBlob, linkSnapshot, repoCache, snapshotPath, writeRef, type RepoCache } from './cache.ts'
+import { download } from './download.ts'
+import type { HubAccess } from './fetch.ts'
+import { checkRepoId } from './files.ts'
+import { withLock } from './lock.ts'
+import { listRemote, resolveCommit, type RemoteFile, type RepoRef, type RepoType } from './remote.ts'
+import { systemClock } from './retry.ts'
+
+/** Downloads at the same time. */
+const PARALLEL = 4
+
+export interface SnapshotOptions extends HubAccess {
+  readonly repo: string
+  readonly type?: RepoType
+  /** Branch, tag or commit. */
+  readonly revision?: string
+  readonly cacheDir: string
+  /** Use what is in the cache and ask nobody. */
+  readonly offline?: boolean
+  /** Chooses among the files at the commit, and may refuse. */
+  readonly select: (files: readonly RemoteFile[]) => readonly RemoteFile[]
+  readonly onProgress?: (progress: { readonly doneBytes: number; readonly totalBytes: number; readonly path: string }) => void
+}
+
+export interface Snapshot {
+  readonly repo: string
+  /** The revision that was asked for. */
+  readonly revision: string
+  readonly commit: string
+  /** The folder in the cache that holds the files. */
+  readonly dir: string
+  /** Empty when offline: nobody was asked what belongs to the commit. */
+  readonly files: readonly RemoteFile[]
+  /** Bytes that came over the network. */
+  readonly downloadedBytes: number
+}
+
+async function eachInParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values()
+  const worker = async (): Promise<void> => {
+    for (const item of queue) await work(item)
+  }
+  await Promise.all(Array.from({ length: Math.min(PARALLEL, items.length) }, worker))
+}
+
+/** Makes the blob be there; true if it had to be downloaded. */
+async function fetchBlob(
+  options: SnapshotOptions,
+  cache: RepoCache,
+  repo: RepoRef,
+  commit: string,
+  file: RemoteFile,
+  onBytes: (count: number) => void,
+): Promise<boolean> {
+  if (await hasBlob(cache, file)) return false
+  const path = blobPath(cache, file.digest)
+  return withLock(`${cache.locks}/${file.digest.hex}.js.lock`, options.clock ?? systemClock, options.signal, async () => {
+    if (await hasBlob(cache, file)) return false
+    await download(options, repo, commit, file, path, onBytes)
+    return true
+  })
+}
+
+/**
+ * Resolves the revision once, fetches what is missing, verifies every byte, and writes the ref last.
+ * @throws {HubError}
+ */
+export async function fetchSnapshot(options: SnapshotOptions): Promise<Snapshot> {
+  const { revision = 'main', select, onProgress } = options
+  const repo: RepoRef = { type: options.type ?? 'model', name: checkRepoId(options.repo) }
+  const cache = repoCache(options.cacheDir, repo)
+  if (options.offline) return { repo: repo.name, revision, files: [], downloadedBytes: 0, ...(await findSnapshot(cache, repo, revision)) }
+  const commit = await resolveCommit(options, repo, revision)
+  const files = select(await listRemote(options, repo, commit))
+  const totalBytes = files.reduce((sum, { size }) => sum + size, 0)
+  // The first failure stops the others: nothing runs on after this function has thrown.
+  const stop = new AbortController()
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal
+  let doneBytes = 0
+  let downloadedBytes = 0
+  let failure: unknown
+  await eachInParallel(files, async (file) => {
+    if (signal.aborted) return
+    try {
+      const onBytes = (count: number): void => {
+        doneBytes += count
+        onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes, path: file.path })
+      }
+      const fetched = await fetchBlob({ ...options, signal }, cache, repo, commit, file, onBytes)
+      if (fetched) downloadedBytes += file.size
+      else onBytes(file.size)
+      await linkSnapshot(cache, commit, file)
+    } catch (error) {
+      failure ??= error
+      stop.abort(error)
+    }
+  })
+  if (failure !== undefined) throw failure
+  if (options.signal?.aborted) throw new HubError('hub-aborted', `The pull of ${repo.name} was stopped.`, { cause: options.signal.reason })
+  await writeRef(cache, revision, commit)
+  return { repo: repo.name, revision, commit, dir: snapshotPath(cache, commit), files, downloadedBytes }
+}

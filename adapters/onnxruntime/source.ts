@@ -1,0 +1,115 @@
+/** Turns an encoder into bytes that a session takes: patched, and with its weights left where they are. */
+import type { PlatformPath } from 'node:path'
+import { UnsupportedError } from '../../src/errors.ts'
+import { formatModel } from '../../src/onnx/model.ts'
+import { DATA_TYPE, type ModelProto } from '../../src/onnx/schema.ts'
+import { readSkeleton, type ByteSource } from '../../src/onnx/skeleton.ts'
+import { addSoftPromptInput } from '../../src/onnx/surgery.ts'
+import { externalDataOf, withExternalData } from '../../src/onnx/tensors.ts'
+
+/** An encoder file: its path (Node, weights stay on disk), or its bytes. */
+export type ModelSource = string | Uint8Array | Blob
+
+export interface ExternalFile {
+  readonly path: string
+  readonly data: Uint8Array
+}
+
+export interface PatchedSource {
+  /** The patched model: headers only. */
+  readonly bytes: Uint8Array
+  /** Where its weights are: a folder, or bytes by location. */
+  readonly folder?: string
+  readonly externalData?: readonly ExternalFile[]
+  readonly vocabSize: number // V
+  readonly width: number // D
+  readonly dynamicallyQuantized: boolean
+  /** The encoder takes int32 ids instead of int64. */
+  readonly int32Ids: boolean
+}
+
+/** The location of a model's own bytes, where they are given as bytes. */
+const OWN_BYTES = 'soft-prompt-original.onnx'
+
+/**
+ * Reads and patches an encoder. From a path only the protobuf headers are read.
+ * @param externalData files that a model given as bytes keeps its weights in
+ * @throws {UnsupportedError} what `addSoftPromptInput` and `readSkeleton` throw, and `onnx-external-escape` | `onnx-scattered`
+ */
+export async function openPatched(source: ModelSource, externalData: readonly ExternalFile[] = []): Promise<PatchedSource> {
+  if (typeof source === 'string') return fromPath(source)
+  const data = source instanceof Uint8Array ? source : new Uint8Array(await source.arrayBuffer())
+  const read: ByteSource = { sizeBytes: data.length, read: (offset, length) => data.subarray(offset, offset + length) }
+  return { ...patch(await readSkeleton(read, OWN_BYTES)), externalData: [{ path: OWN_BYTES, data }, ...externalData] }
+}
+
+function patch(skeleton: ModelProto): Omit<PatchedSource, 'folder' | 'externalData'> {
+  const { model, vocabSize, width, dynamicallyQuantized } = addSoftPromptInput(skeleton)
+  const ids = model.graph?.inputs.find(({ name }) => name === 'input_ids')
+  const int32Ids = ids?.type?.tensorType?.elemType === DATA_TYPE.INT32
+  return { bytes: formatModel(model), vocabSize, width, dynamicallyQuantized, int32Ids }
+}
+
+async function fromPath(file: string): Promise<PatchedSource> {
+  const [fs, path] = await Promise.all([import('node:fs/promises'), import('node:path')])
+  // The Hugging Face cache is made of links, and onnxruntime refuses data that leaves the model's folder.
+  const real = await fs.realpath(file)
+  const handle = await fs.open(real)
+  let skeleton: ModelProto
+  try {
+    const { size } = await handle.stat()
+    const read = async (offset: number, length: number): Promise<Uint8Array> => {
+      const { bytesRead, buffer } = await handle.read(new Uint8Array(length), 0, length, offset)
+      return buffer.subarray(0, bytesRead)
+    }
+    skeleton = await readSkeleton({ sizeBytes: size, read }, OWN_BYTES)
+  } finally {
+    await handle.close()
+  }
+  const files = new Map([[OWN_BYTES, real]])
+  for (const tensor of skeleton.graph?.initializers ?? []) {
+    const location = externalDataOf(tensor)?.location
+    if (location === undefined || files.has(location)) continue
+    // Beside the link, not beside the blob it points to: the cache keeps names only there.
+    const given = path.resolve(path.dirname(file), location)
+    if (path.isAbsolute(location) || path.relative(path.dirname(path.resolve(file)), given).startsWith('..')) {
+      throw new UnsupportedError(
+        'onnx-external-escape',
+        `"${file}" keeps weights in "${location}", outside its own folder; export it again.`,
+      )
+    }
+    files.set(location, await fs.realpath(given))
+  }
+  const folder = commonFolder([...files.values()].map(path.dirname), path)
+  const place = (target: string): string => path.relative(folder, target).split(path.sep).join('/')
+  return { ...patch(relocate(skeleton, (location) => place(files.get(location) as string))), folder }
+}
+
+function relocate(model: ModelProto, place: (location: string) => string): ModelProto {
+  if (model.graph === undefined) return model
+  const initializers = model.graph.initializers.map((tensor) => {
+    const at = externalDataOf(tensor)
+    return at === undefined ? tensor : withExternalData(tensor, { ...at, location: place(at.location) })
+  })
+  return { ...model, graph: { ...model.graph, initializers } }
+}
+
+/** The deepest folder that holds all of them. */
+function commonFolder(folders: readonly string[], path: PlatformPath): string {
+  let common = folders[0] as string
+  const inside = (folder: string): boolean => {
+    const way = path.relative(common, folder)
+    return way === '' || (way.split(path.sep)[0] !== '..' && !path.isAbsolute(way))
+  }
+  while (!folders.every(inside)) {
+    const parent = path.dirname(common)
+    if (parent === common) {
+      throw new UnsupportedError(
+        'onnx-scattered',
+        `The model's files share no folder (${folders.join(', ')}). Put them on one drive, or give bytes.`,
+      )
+    }
+    common = parent
+  }
+  return common
+}

@@ -1,7 +1,7 @@
 /** Builds a graph node by node; equal nodes are made once, and what no output needs is left out. */
 import { tensor, type Dtype, type Tensor } from '../tensor/tensor.ts'
 import { inferNode } from './infer.ts'
-import type { Constant, Dim, Graph, Named, Node, OpAttributes, OpName, Shape, Value, Weight } from './ir.ts'
+import type { Constant, Dim, Graph, Named, Node, OpAttributes, OpName, Shape, SymbolSource, Value, Weight } from './ir.ts'
 
 export interface Builder {
   input(name: string, dtype: Dtype, shape: Shape): Value
@@ -11,8 +11,8 @@ export interface Builder {
   constant(value: Tensor): Value
   /** An F32 constant without axes. */
   scalar(value: number): Value
-  /** Declares `symbol` to be the sum of axes. */
-  sum(symbol: string, dims: readonly Dim[]): Dim
+  /** Declares what a symbol stands for that is no axis of an input. */
+  symbol(name: string, source: SymbolSource): Dim
   /** Applies an operator; all its outputs. */
   apply<K extends OpName>(op: K, inputs: readonly Value[], attributes: OpAttributes[K]): readonly Value[]
   /** The nodes made so far, each after what it reads. */
@@ -26,7 +26,7 @@ export function createBuilder(name: string): Builder {
   const constants = new Map<string, Constant>()
   const nodes: Node[] = []
   const made = new Map<string, readonly Value[]>()
-  const sums = new Map<string, readonly Dim[]>()
+  const symbols = new Map<string, SymbolSource>()
   let nextId = 0
   const value = (dtype: Dtype, shape: Shape): Value => ({ id: nextId++, dtype, shape })
 
@@ -51,8 +51,8 @@ export function createBuilder(name: string): Builder {
       return constant.value
     },
     scalar: (number) => builder.constant(tensor('F32', [], Float32Array.of(number))),
-    sum: (symbol, dims) => {
-      sums.set(symbol, dims)
+    symbol: (symbol, source) => {
+      symbols.set(symbol, source)
       return symbol
     },
     apply: (op, operands, attributes) => {
@@ -66,7 +66,7 @@ export function createBuilder(name: string): Builder {
     },
     finish: (outputs) => {
       const named = Object.entries(outputs).map(([outputName, found]) => ({ name: outputName, value: found }))
-      return prune({ name, inputs, outputs: named, weights: [...weights.values()], constants: [...constants.values()], nodes, sums })
+      return prune({ name, inputs, outputs: named, weights: [...weights.values()], constants: [...constants.values()], nodes, symbols })
     },
   }
   return builder

@@ -7,8 +7,11 @@ const factorsOf = (dim: Dim): string[] => (typeof dim === 'number' ? [String(dim
 /** The symbols of an axis, and its numeric coefficient. */
 export function splitDim(dim: Dim): { readonly coefficient: number; readonly symbols: readonly string[] } {
   const factors = factorsOf(dim)
-  const symbols = factors.filter((factor) => !/^\d+$/.test(factor)).toSorted()
-  return { coefficient: factors.filter((factor) => /^\d+$/.test(factor)).reduce((product, factor) => product * Number(factor), 1), symbols }
+  const symbols = factors.filter((factor) => !/^-?\d+$/.test(factor)).toSorted()
+  return {
+    coefficient: factors.filter((factor) => /^-?\d+$/.test(factor)).reduce((product, factor) => product * Number(factor), 1),
+    symbols,
+  }
 }
 
 /** The product of axes, in the one form that makes equal products equal strings. */

@@ -96,6 +96,9 @@ export interface Constant {
   readonly value: Value
 }
 
+/** What a symbol stands for: a sum of axes (`S` = `P` + `T`), or the one number that a graph input holds (true = 1). */
+export type SymbolSource = { readonly sum: readonly Dim[] } | { readonly input: string }
+
 /** Nodes stand in an order in which each comes after what it reads. */
 export interface Graph {
   readonly name: string
@@ -104,6 +107,6 @@ export interface Graph {
   readonly weights: readonly Weight[]
   readonly constants: readonly Constant[]
   readonly nodes: readonly Node[]
-  /** Symbols that are sums of others (`S` = `P` + `T`); all others are axes of inputs. */
-  readonly sums: ReadonlyMap<string, readonly Dim[]>
+  /** Symbols that are not axes of inputs. */
+  readonly symbols: ReadonlyMap<string, SymbolSource>
 }

@@ -9,7 +9,7 @@ export type Replace = (g: Builder, node: Node, inputs: readonly Value[]) => read
 export function rewrite(graph: Graph, replace: Replace): Graph {
   const g = createBuilder(graph.name)
   const now = new Map<number, Value>()
-  for (const [symbol, dims] of graph.sums) g.sum(symbol, dims)
+  for (const [symbol, source] of graph.symbols) g.symbol(symbol, source)
   for (const { name, value } of graph.inputs) now.set(value.id, g.input(name, value.dtype, value.shape))
   for (const { names, value } of graph.weights) now.set(value.id, g.weight(names, value.shape as readonly number[]))
   for (const { tensor, value } of graph.constants) now.set(value.id, g.constant(tensor))

@@ -162,10 +162,11 @@ function createEmitter(graph: Graph): Emitter {
         const at = input.value.shape.indexOf(name)
         if (at >= 0) return emitter.node('Shape', [input.name], [key], { start: BigInt(at), end: BigInt(at + 1) })
       }
-      const terms = graph.sums.get(name)
-      if (!terms) throw new MismatchError('graph-symbol', `The axis ${name} is on no input of graph ${graph.name}.`, { facts: { name } })
-      const last = terms.length - 1
-      terms.map(axis).reduce((total, term, index) => {
+      const source = graph.symbols.get(name)
+      if (source && 'input' in source) return emitter.node('Cast', [source.input], [key], { to: BigInt(DATA_TYPE.INT64) })
+      if (!source) throw new MismatchError('graph-symbol', `The axis ${name} is on no input of graph ${graph.name}.`, { facts: { name } })
+      const last = source.sum.length - 1
+      source.sum.map(axis).reduce((total, term, index) => {
         const sum = index === last ? key : `${key}_${index}`
         emitter.node('Add', [total, term], [sum])
         return sum
@@ -227,7 +228,12 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
   SoftmaxCrossEntropyLoss: plain(() => ({ reduction: 'none', ignore_index: -100n })),
   RmsNorm: plain(({ epsilon }) => ({ axis: -1n, epsilon, stash_type: 1n }), 'SimplifiedLayerNormalization'),
   Gelu: plain(), // not emitted: passes take it apart
-  Reshape: withInputs((node, emitter) => [emitter.shape(reshapeTarget(node))]),
+  Reshape: (node, emitter) => {
+    const target = reshapeTarget(node)
+    // computed axes may be empty: there 0 is a length
+    const allowzero = flag(target.some((dim) => typeof dim === 'string'))
+    emitter.node('Reshape', [...node.inputs.map(emitter.name), emitter.shape(target)], emitter.outputs(node), { allowzero })
+  },
   Expand: withInputs(({ attributes }, emitter) => [emitter.shape(attributes.shape)]),
   Transpose: plain(({ perm }) => ({ perm: bigints(perm) })),
   Concat: plain(({ axis }) => ({ axis: BigInt(axis) })),

@@ -37,7 +37,7 @@ export function embedPrompted(context: Context, inputIds: Value, mask: Value, pr
   const { g, config } = context
   const [batch, tokens] = inputIds.shape as [Dim, Dim]
   const length = prompts.shape[1] as Dim
-  const joined = g.sum('S', [length, tokens])
+  const joined = g.symbol('S', { sum: [length, tokens] })
   const rows = concat(g, gather(g, prompts, promptIndex), embed(context, inputIds), 1, joined) // [B, S, D]
   return {
     x: reshape(g, rows, [times(batch, joined), config.width]),

@@ -38,10 +38,11 @@ function batchOf(given: Case): StepBatch {
   }
 }
 
+const norm = (values: readonly number[]): number => Math.hypot(...values)
+
 /** |got − expected| / |expected|, both as vectors. */
 function relativeError(got: ArrayLike<number>, expected: readonly number[]): number {
   expect(got.length).toBe(expected.length)
-  const norm = (values: readonly number[]): number => Math.hypot(...values)
   return norm(expected.map((value, index) => value - got[index]!)) / norm(expected)
 }
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!

@@ -1,0 +1,66 @@
+/** The decoder interface over this library's own graphs, on any engine. */
+import { ShapeError } from '../errors.ts'
+import type { Engine } from '../graph/engine.ts'
+import { buildDecoder, buildEncoder } from '../t5/models.ts'
+import { positionBuckets } from '../t5/positions.ts'
+import type { T5Config } from '../t5/config.ts'
+import { tensor, type Tensor } from '../tensor/tensor.ts'
+import type { WeightTable } from '../tensor/weights.ts'
+import type { Encoded, EncodeInput, Seq2Seq } from './seq2seq.ts'
+
+/** Loads the encoder and the decoder of a T5. Without prompts the same encoder runs with prompts of length 0. */
+export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: WeightTable): Promise<Seq2Seq> {
+  const encoder = await engine.load(buildEncoder(config, { prompted: true }), weights)
+  const decoder = await engine.load(buildDecoder(config), weights)
+  return {
+    encode: async (input) => {
+      const { prompts, promptIndex } = promptsOf(input, config)
+      const [rows = 0, tokens = 0] = input.inputIds.shape
+      const length = prompts.shape[1] as number
+      const positions = length + tokens
+      const { last_hidden_state: hidden } = await encoder.run({
+        input_ids: input.inputIds,
+        attention_mask: input.attentionMask,
+        prompts,
+        prompt_index: promptIndex,
+        encoder_buckets: positionBuckets(positions, positions, config, true),
+      })
+      const mask = new BigInt64Array(rows * positions).fill(1n)
+      for (let row = 0; row < rows; row++) {
+        mask.set(input.attentionMask.data.subarray(row * tokens, (row + 1) * tokens), row * positions + length)
+      }
+      return { hidden: hidden as Tensor<'F32'>, mask: tensor('I64', [rows, positions], mask) } satisfies Encoded
+    },
+    step: async (encoded, decoderIds) => {
+      const length = decoderIds.shape[1] as number
+      const { logits } = await decoder.run({
+        decoder_input_ids: decoderIds,
+        decoder_buckets: positionBuckets(length, length, config, false),
+        encoder_hidden_states: encoded.hidden,
+        encoder_attention_mask: encoded.mask,
+      })
+      return logits as Tensor<'F32'>
+    },
+    dispose: async () => {
+      await encoder.dispose()
+      await decoder.dispose()
+    },
+  }
+}
+
+/** The prompts of a batch; where there are none, one of no tokens. @throws {ShapeError} `prompts-index` */
+function promptsOf(input: EncodeInput, { width }: T5Config): { prompts: Tensor<'F32'>; promptIndex: Tensor<'I64'> } {
+  const rows = input.inputIds.shape[0] as number
+  const { prompts = tensor('F32', [1, 0, width], new Float32Array()), promptIndex = tensor('I64', [rows], new BigInt64Array(rows)) } = input
+  const [count = 0, , promptWidth] = prompts.shape
+  if (promptWidth !== width || promptIndex.data.some((index) => index < 0n || index >= BigInt(count))) {
+    throw new ShapeError(
+      'prompts-index',
+      `Prompts [${prompts.shape.join(', ')}] with index ${promptIndex.data.join(', ')}: expected [K, P, ${width}] and indices below K.`,
+      {
+        facts: { shape: prompts.shape, width },
+      },
+    )
+  }
+  return { prompts, promptIndex }
+}

@@ -48,7 +48,7 @@ async function readBytes(path: string): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
-async function readText(path: string): Promise<string> {
+export async function readText(path: string): Promise<string> {
   const bytes = await readBytes(path).catch((cause: unknown) => {
     throw new DataError('data-missing', `${path}: cannot be read (${(cause as Error).message}).`, { cause })
   })

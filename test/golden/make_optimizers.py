@@ -25,27 +25,32 @@ class PaperAdafactor(torch.optim.Optimizer):
                 p.mul_(1 - group["weight_decay"]).sub_(group["lr"] * update)
 
 
-rng = np.random.RandomState(3)
-SIZE, STEPS = 12, 6
-start = rng.uniform(-0.5, 0.5, SIZE).astype(np.float32)
-# Scales over ten decades, a zero column, and a gradient that vanishes on the way.
-gradients = (rng.randn(STEPS, SIZE) * 10.0 ** rng.randint(-8, 3, (STEPS, SIZE))).astype(np.float32)
-gradients[:, 0] = 0
-gradients[3] = 0
+def main():
+    rng = np.random.RandomState(3)
+    SIZE, STEPS = 12, 6
+    start = rng.uniform(-0.5, 0.5, SIZE).astype(np.float32)
+    # Scales over ten decades, a zero column, and a gradient that vanishes on the way.
+    gradients = (rng.randn(STEPS, SIZE) * 10.0 ** rng.randint(-8, 3, (STEPS, SIZE))).astype(np.float32)
+    gradients[:, 0] = 0
+    gradients[3] = 0
 
-CASES = {
-    "adafactor": (lambda p: PaperAdafactor([p]), dict(name="adafactor", learningRate=0.3, weightDecay=1e-5, stepOffset=0)),
-    "adafactor, offset": (lambda p: PaperAdafactor([p], step_offset=1_100_000), dict(name="adafactor", learningRate=0.3, weightDecay=1e-5, stepOffset=1_100_000)),
-    "adamw": (lambda p: torch.optim.AdamW([p], lr=0.01, weight_decay=0.1), dict(name="adamw", learningRate=0.01, weightDecay=0.1, stepOffset=0)),
-    "sgd": (lambda p: torch.optim.SGD([p], lr=0.01, momentum=0.9, weight_decay=0.1), dict(name="sgd", learningRate=0.01, weightDecay=0.1, stepOffset=0)),
-}
-out = {"start": start.tolist(), "gradients": gradients.tolist(), "cases": {}}
-for title, (make, options) in CASES.items():
-    p = torch.nn.Parameter(torch.from_numpy(start.copy()))
-    optimizer, values = make(p), []
-    for g in gradients:
-        p.grad = torch.from_numpy(g.copy())
-        optimizer.step()
-        values.append(p.detach().tolist())
-    out["cases"][title] = {"options": options, "values": values}
-pathlib.Path(__file__).with_name("optimizers.json").write_text(json.dumps(out) + "\n")
+    CASES = {
+        "adafactor": (lambda p: PaperAdafactor([p]), dict(name="adafactor", learningRate=0.3, weightDecay=1e-5, stepOffset=0)),
+        "adafactor, offset": (lambda p: PaperAdafactor([p], step_offset=1_100_000), dict(name="adafactor", learningRate=0.3, weightDecay=1e-5, stepOffset=1_100_000)),
+        "adamw": (lambda p: torch.optim.AdamW([p], lr=0.01, weight_decay=0.1), dict(name="adamw", learningRate=0.01, weightDecay=0.1, stepOffset=0)),
+        "sgd": (lambda p: torch.optim.SGD([p], lr=0.01, momentum=0.9, weight_decay=0.1), dict(name="sgd", learningRate=0.01, weightDecay=0.1, stepOffset=0)),
+    }
+    out = {"start": start.tolist(), "gradients": gradients.tolist(), "cases": {}}
+    for title, (make, options) in CASES.items():
+        p = torch.nn.Parameter(torch.from_numpy(start.copy()))
+        optimizer, values = make(p), []
+        for g in gradients:
+            p.grad = torch.from_numpy(g.copy())
+            optimizer.step()
+            values.append(p.detach().tolist())
+        out["cases"][title] = {"options": options, "values": values}
+    pathlib.Path(__file__).with_name("optimizers.json").write_text(json.dumps(out) + "\n")
+
+
+if __name__ == "__main__":
+    main()

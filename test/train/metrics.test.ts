@@ -1,0 +1,31 @@
+/** Metrics on cases worked out by statsmodels (proportion_confint, method="wilson") and scikit-learn (f1_score, average="macro"). */
+import { describe, expect, it } from 'vitest'
+import { accuracy, exactMatch, macroF1, wilson } from '../../src/train/metrics.ts'
+
+describe('metrics', () => {
+  it.each([
+    [50, 100, 0.4038, 0.5962],
+    [0, 10, 0, 0.2775],
+    [10, 10, 0.7225, 1],
+    [1, 1, 0.2065, 1],
+    [800, 872, 0.8974, 0.934],
+  ])('Wilson %i of %i', (right, n, low, high) => {
+    const [from, to] = wilson(right, n)
+    expect(from).toBeCloseTo(low, 3)
+    expect(to).toBeCloseTo(high, 3)
+  })
+
+  it('accuracy counts equal labels', () => {
+    expect(accuracy(['a', 'b', 'b'], ['a', 'a', 'b'])).toMatchObject({ name: 'accuracy', value: 2 / 3, n: 3 })
+  })
+
+  it('macro F1 is the mean over labels, predicted ones included', () => {
+    expect(macroF1(['a', 'b', 'b', 'b'], ['a', 'a', 'b', 'b']).value).toBeCloseTo((2 / 3 + 0.8) / 2, 12)
+    expect(macroF1(['c', 'b'], ['a', 'b']).value).toBeCloseTo(1 / 3, 12)
+    expect(macroF1(['a', 'a'], ['a', 'a']).value).toBe(1)
+  })
+
+  it('exact match forgives surrounding space and nothing else', () => {
+    expect(exactMatch([' yes ', 'Yes', 'no.'], ['yes', 'yes', 'no']).value).toBeCloseTo(1 / 3)
+  })
+})

@@ -1,12 +1,10 @@
 /** Soft prompts for a transformers.js model or pipeline that the app has built itself. */
-import type { PreTrainedModel } from '@huggingface/transformers'
-import type { InferenceSession } from 'onnxruntime-common'
 import { ConfigError } from '../../src/errors.ts'
 import { createPromptBank, type PromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { openPromptedSession, type PromptedSession, type Runtime } from '../onnxruntime/attach.ts'
+import { openPromptedSession, type PromptedSession, type PromptedSessionOptions, type Runtime } from '../onnxruntime/attach.ts'
 import type { ExternalFile, ModelSource } from '../onnxruntime/source.ts'
-import { attachSession, partsOf, type Attachment, type AttachOptions } from '../transformers/attach.ts'
+import { attachSession, partsOf, type Attachment, type AttachOptions, type StockModel } from '../transformers/attach.ts'
 
 export interface AttachPromptsOptions extends AttachOptions {
   /** The file that the model's encoder came from: `onnx/encoder_model*.onnx` as a path, bytes or Blob. */
@@ -15,7 +13,7 @@ export interface AttachPromptsOptions extends AttachOptions {
   /** The runtime; absent = the one that the model's own session was made by, so that no second copy is loaded. */
   readonly ort?: Runtime
   /** Session options; absent = the model's device. */
-  readonly session?: InferenceSession.SessionOptions
+  readonly session?: NonNullable<PromptedSessionOptions['session']>
 }
 
 /** Execution providers by transformers.js device, where the names differ. */
@@ -31,11 +29,11 @@ const PROVIDER: Readonly<Record<string, string>> = { auto: 'cpu', gpu: 'webgpu' 
  * @throws {UnsupportedError} `model-attached` | `model-kind`, or what the encoder file is; {MismatchError} `prompt-width`
  */
 export async function attachPrompts(
-  target: PreTrainedModel | { readonly model: PreTrainedModel },
+  target: StockModel | { readonly model: StockModel },
   prompts: Readonly<Record<string, SoftPrompt>> | PromptBank,
   options: AttachPromptsOptions,
 ): Promise<Attachment> {
-  const model = 'model' in target && !('sessions' in target) ? (target.model as PreTrainedModel) : (target as PreTrainedModel)
+  const model = 'model' in target && !('sessions' in target) ? (target.model as StockModel) : (target as StockModel)
   const parts = partsOf(model)
   const stock = parts.sessions?.['model'] as StockSession | undefined
   if (stock === undefined || parts.sessions['decoder_model_merged'] === undefined) {

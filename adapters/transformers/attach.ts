@@ -15,6 +15,8 @@ export interface EncoderSession {
   readonly vocabSize: number // V
   readonly width: number // D
   readonly dynamicallyQuantized: boolean
+  // oxlint-disable-next-line typescript/no-explicit-any -- the runtime's own tensors, which this folder does not import
+  run(feeds: any): Promise<Record<string, any>>
   release(): Promise<void>
 }
 
@@ -29,6 +31,9 @@ export interface AttachOptions {
   /** What a call without `soft_prompt` uses; default none. A function is asked each time. */
   readonly fallback?: PromptChoice | (() => PromptChoice)
 }
+
+/** A stock transformers.js model. */
+export type StockModel = PreTrainedModel
 
 type Inputs = Record<string, unknown>
 /** The parts of a transformers.js model that are touched; its sessions are typed `any` there. */

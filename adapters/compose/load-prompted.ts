@@ -1,0 +1,99 @@
+/** One line from a shared prompt to answers: prompt -> base model -> its ONNX files -> a transformers.js pipeline that takes prompts. */
+import { stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { ConfigError } from '../../src/errors.ts'
+import { createPromptBank } from '../../src/prompt/bank.ts'
+import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { encoderFile, loadStock, type LoadOptions } from '../transformers/load.ts'
+import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
+import { attachPrompts } from './attach-prompts.ts'
+
+/** A prompt: a folder, bundle or Hub id, or the value. */
+export type PromptSource = string | SoftPrompt
+
+export interface LoadPromptedOptions extends LoadOptions {
+  /** Folder or Hub id of the base model's ONNX files; default: what the prompts name. */
+  readonly base?: string
+}
+
+/**
+ * Loads prompts of one base model into a transformers.js pipeline.
+ * @example
+ * const pipe = await loadPrompted('me/t5-small-sst2')
+ * await pipe.classify('a film of charm')   // [{ label: 'positive', score: 0.98 }, …]
+ * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-missing` | `base-no-onnx` | `peer-missing`
+ * @throws {MismatchError} `prompt-width` for a prompt of another base model
+ */
+export async function loadPrompted(
+  prompts: PromptSource | readonly PromptSource[] | Readonly<Record<string, PromptSource>>,
+  options: LoadPromptedOptions = {},
+): Promise<PromptedPipeline> {
+  const { base, ...load } = options
+  const opened = await openAll(prompts)
+  const bank = createPromptBank(opened)
+  const dir = await onnxFolder(base, Object.values(opened))
+  const stock = await loadStock(dir, load)
+  const encoder = join(dir, 'onnx', encoderFile(stock.model))
+  return promptedPipeline(
+    stock,
+    await attachPrompts(stock, bank, { encoder, ...(load.session_options ? { session: load.session_options } : {}) }),
+  )
+}
+
+async function openAll(given: Parameters<typeof loadPrompted>[0]): Promise<Record<string, SoftPrompt>> {
+  const open = async (source: PromptSource): Promise<SoftPrompt> =>
+    typeof source === 'string' ? (await import('./open-prompt.ts')).openPrompt(source) : source
+  const isValue = (value: typeof given): value is SoftPrompt => typeof value === 'object' && 'embeddings' in value && 'manifest' in value
+  const named: [string, PromptSource][] =
+    typeof given === 'string' || isValue(given)
+      ? [[nameOf(given, 0), given]]
+      : Array.isArray(given)
+        ? (given as readonly PromptSource[]).map((source, index) => [nameOf(source, index), source])
+        : Object.entries(given as Readonly<Record<string, PromptSource>>)
+  const names = named.map(([name]) => name)
+  if (named.length === 0) throw new ConfigError('prompts-none', 'Name at least one prompt.')
+  if (new Set(names).size < names.length) {
+    throw new ConfigError('prompt-name', `Two prompts are called the same (${names.join(', ')}); give them as { name: prompt, … }.`)
+  }
+  return Object.fromEntries(await Promise.all(named.map(async ([name, source]) => [name, await open(source)] as const)))
+}
+
+/** Last part of a folder, file or Hub id; values are numbered. */
+const nameOf = (source: PromptSource, index: number): string =>
+  typeof source === 'string'
+    ? basename(source).replace(/\.(tar\.gz|tgz|npy|safetensors)$/, '')
+    : index === 0
+      ? 'prompt'
+      : `prompt${index + 1}`
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+
+/** The folder whose `onnx/` holds the base: given, or named by the prompts. */
+async function onnxFolder(base: string | undefined, prompts: readonly SoftPrompt[]): Promise<string> {
+  const ids = [...new Set(prompts.map(({ manifest }) => manifest.base.onnxId ?? manifest.base.id))]
+  const [id = ''] = ids
+  if (base === undefined && ids.length > 1) {
+    throw new ConfigError(
+      'prompts-bases',
+      `These prompts are of different base models (${ids.join(', ')}); load one base's prompts at a time.`,
+      { facts: { ids } },
+    )
+  }
+  // A base of the caller's own may have other commits than the prompt was made on.
+  const revision = base === undefined && id === prompts[0]?.manifest.base.id ? prompts[0].manifest.base.revision : undefined
+  const dir = (await isFolder(base ?? id))
+    ? resolve(base ?? id)
+    : (await (await import('./open-base.ts')).findBase(base ?? id, revision)).dir
+  if (!(await isFolder(join(dir, 'onnx')))) {
+    throw new ConfigError(
+      'base-no-onnx',
+      `"${dir}" has no folder onnx/. Make one with: soft-prompts export ${base ?? id} DIR, then give { base: DIR }.`,
+      { facts: { dir } },
+    )
+  }
+  return dir
+}

@@ -1,0 +1,165 @@
+/** A stock transformers.js pipeline that speaks soft prompts: templates, generation defaults, label words with probabilities. */
+import type { Text2TextGenerationPipeline } from '@huggingface/transformers'
+import { parseTemplate } from '../../src/data/template.ts'
+import { labelProbabilities, scoreLabels } from '../../src/decode/score.ts'
+import { ConfigError } from '../../src/errors.ts'
+import type { PromptBank } from '../../src/prompt/bank.ts'
+import { joinPrompts, tokenRows } from '../../src/prompt/join.ts'
+import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import type { Attachment, PromptChoice } from './attach.ts'
+import { stockSeq2Seq, type TensorClass } from './seq2seq.ts'
+
+export interface CallOptions {
+  /** Which prompt: a name, null for none, or one of these for each text. Default: the only one. */
+  readonly soft_prompt?: PromptChoice
+  /** Generation options of transformers.js: max_new_tokens, streamer, … */
+  readonly [option: string]: unknown
+}
+
+/** A text, or the fields of the prompt's template. */
+export type PromptedInput = string | Readonly<Record<string, unknown>>
+
+export interface LabelScore {
+  readonly label: string
+  /** Probability among the labels. */
+  readonly score: number
+}
+
+type Stock = Text2TextGenerationPipeline
+
+export interface PromptedPipeline {
+  /** Generated texts, one for each input. */
+  (input: PromptedInput | readonly PromptedInput[], options?: CallOptions): Promise<{ readonly generated_text: string }[]>
+  /** Label words with their probabilities, best first. */
+  classify(input: PromptedInput, options?: ClassifyOptions): Promise<LabelScore[]>
+  classify(input: readonly PromptedInput[], options?: ClassifyOptions): Promise<LabelScore[][]>
+  /** Prompts by name; add and remove them at any time. */
+  readonly bank: PromptBank
+  /** The stock pipeline, with the option `soft_prompt`. */
+  readonly stock: Stock
+  detach(): void
+  dispose(): Promise<void>
+}
+
+export interface ClassifyOptions {
+  readonly soft_prompt?: PromptChoice
+  /** Default: the prompt's own label words. */
+  readonly labels?: readonly string[]
+}
+
+const CLASSIFY_BATCH = 32
+
+/** Makes the pipeline from a stock one and what is attached to its model. */
+export function promptedPipeline(stock: Stock, { bank, session, detach }: Attachment): PromptedPipeline {
+  const choose = (choice: PromptChoice | undefined, count: number): readonly (string | null)[] => {
+    if (choice === undefined && bank.names.length !== 1) {
+      throw new ConfigError('prompt-choice', `Say which prompt: { soft_prompt: … } with one of ${bank.names.join(', ')}, or null for none.`)
+    }
+    const one = choice === undefined ? (bank.names[0] as string) : choice
+    return one === null || typeof one === 'string' ? Array<string | null>(count).fill(one) : one
+  }
+  const texts = (inputs: readonly PromptedInput[], names: readonly (string | null)[]): string[] =>
+    inputs.map((input, row) => fill(input, typeof names[row] === 'string' ? bank.get(names[row]) : undefined, row))
+
+  const call = async (input: PromptedInput | readonly PromptedInput[], options: CallOptions = {}) => {
+    const { soft_prompt, ...generation } = options
+    const inputs = listOf(input)
+    const names = choose(soft_prompt, inputs.length)
+    const defaults = generationOf(names.flatMap((name) => (name === null ? [] : [bank.get(name)])))
+    return stock(texts(inputs, names), { ...defaults, ...generation, soft_prompt: names } as never) as Promise<{ generated_text: string }[]>
+  }
+
+  const classify = async (
+    input: PromptedInput | readonly PromptedInput[],
+    options: ClassifyOptions = {},
+  ): Promise<LabelScore[] | LabelScore[][]> => {
+    const inputs = listOf(input)
+    const names = choose(options.soft_prompt, inputs.length)
+    const filled = texts(inputs, names)
+    const scores: LabelScore[][] = []
+    // Rows with the same labels are scored together, whatever their prompts.
+    const groups = new Map<string, number[]>()
+    for (const [row, name] of names.entries()) {
+      const key = JSON.stringify(options.labels ?? labelsOf(name, bank))
+      groups.set(key, [...(groups.get(key) ?? []), row])
+    }
+    for (const [key, rows] of groups) {
+      for (let from = 0; from < rows.length; from += CLASSIFY_BATCH) {
+        const part = rows.slice(from, from + CLASSIFY_BATCH)
+        const scored = await score(
+          part.map((row) => filled[row] as string),
+          part.map((row) => names[row] as string | null),
+          JSON.parse(key) as string[],
+        )
+        for (const [index, row] of part.entries()) scores[row] = scored[index] as LabelScore[]
+      }
+    }
+    return Array.isArray(input) ? scores : (scores[0] as LabelScore[])
+  }
+
+  const score = async (rows: readonly string[], names: readonly (string | null)[], labels: readonly string[]): Promise<LabelScore[][]> => {
+    const config = stock.model.config as unknown as { pad_token_id?: number; decoder_start_token_id?: number }
+    const tokens = stock.tokenizer([...rows], { padding: true, truncation: true })
+    const padId = config.pad_token_id ?? 0
+    const joined = joinPrompts(
+      tokenRows(tokens.input_ids, tokens.attention_mask, padId),
+      names.map((name) => (name === null ? null : bank.tokens(name))),
+      session.vocabSize,
+      padId,
+    )
+    const labelIds = labels.map((label) => stock.tokenizer.encode(label))
+    const seq2seq = stockSeq2Seq(stock.model, session, tokens.input_ids.constructor as TensorClass)
+    const scores = await scoreLabels(
+      seq2seq,
+      { inputIds: joined.ids, attentionMask: joined.mask },
+      labelIds,
+      config.decoder_start_token_id ?? padId,
+    )
+    return scores.map((row) => {
+      const chances = labelProbabilities(row)
+      return labels.map((label, index) => ({ label, score: chances[index] as number })).toSorted((a, b) => b.score - a.score)
+    })
+  }
+
+  return Object.assign(call, { classify, bank, stock, detach, dispose: async () => void (await stock.dispose()) }) as PromptedPipeline
+}
+
+const listOf = (input: PromptedInput | readonly PromptedInput[]): readonly PromptedInput[] =>
+  (Array.isArray(input) ? input : [input]) as readonly PromptedInput[]
+
+/** The prompt's template filled: by the fields given, or by the text where it has one field; with no prompt, the text. */
+function fill(input: PromptedInput, prompt: SoftPrompt | undefined, row: number): string {
+  const template = parseTemplate(prompt?.manifest.template ?? '{input}')
+  const where = `input ${row}`
+  if (typeof input !== 'string') return template.render({ fields: input, where })
+  const [field, ...more] = template.fields
+  if (field === undefined || more.length > 0) {
+    throw new ConfigError(
+      'template-fields',
+      `This prompt's template is ${JSON.stringify(template.text)}; give its fields as { ${template.fields.join(', ')} } instead of a text.`,
+    )
+  }
+  return template.render({ fields: { [field]: input }, where })
+}
+
+function labelsOf(name: string | null, bank: PromptBank): readonly string[] {
+  const labels = name === null ? undefined : bank.get(name).manifest.labels
+  if (labels !== undefined && labels.length > 0) return labels
+  throw new ConfigError(
+    'prompt-labels',
+    `${name === null ? 'With no prompt there are no label words' : `The prompt "${name}" names no label words`}; give them: classify(text, { labels: […] }).`,
+  )
+}
+
+/** Generation defaults that all prompts of a call agree on; of different lengths the longest. */
+function generationOf(prompts: readonly SoftPrompt[]): Record<string, number | boolean> {
+  const all = prompts.map(({ manifest }) => manifest.generation ?? {})
+  const [first = {}, ...more] = all
+  const agreed = Object.entries(first).filter(([key, value]) => more.every((other) => other[key] === value))
+  const lengths = all.map(({ max_new_tokens: length }) => length)
+  const longest =
+    lengths.every((length) => typeof length === 'number') && lengths.length > 0
+      ? { max_new_tokens: Math.max(...(lengths as number[])) }
+      : {}
+  return { ...Object.fromEntries(agreed), ...longest }
+}

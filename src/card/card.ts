@@ -1,0 +1,144 @@
+/** The model card of a prompt, from facts. */
+import type { Metric } from '../prompt/manifest.ts'
+import { mergeBody, renderTemplate } from './body.ts'
+import { lossChart } from './chart.ts'
+import { code, flat, hubLink, isRepoId, literal, text } from './escape.ts'
+import type { CardFacts } from './facts.ts'
+import { mergeFrontMatter, splitCard } from './front-matter.ts'
+
+/** Recipe fields in the order a reader asks for them, with their names on the card. */
+const RECIPE: readonly (readonly [key: string, label: string])[] = [
+  ['length', 'virtual tokens'],
+  ['init', 'initialisation'],
+  ['steps', 'steps'],
+  ['batch', 'batch size'],
+  ['optimizer', 'optimizer'],
+  ['learningRate', 'learning rate'],
+  ['weightDecay', 'weight decay'],
+  ['stepOffset', 'step offset'],
+  ['seed', 'seed'],
+  ['maxInputTokens', 'input tokens at most'],
+  ['maxTargetTokens', 'target tokens at most'],
+  ['evalEvery', 'evaluated every (steps)'],
+  ['engine', 'engine'],
+]
+
+const figure = (value: number): string => String(Number(value.toPrecision(4)))
+
+const percentNames: ReadonlySet<string> = new Set(['accuracy', 'f1', 'exact_match', 'macro_f1'])
+
+/** 0.9123 as 91.2 %, with its interval. */
+function shownMetric({ name, value, interval }: Metric): { readonly value: string; readonly interval: string } {
+  const percent = percentNames.has(name) && value >= 0 && value <= 1
+  const format = (number: number): string => (percent ? `${(100 * number).toFixed(1)} %` : figure(number))
+  return { value: format(value), interval: interval === undefined ? '' : `${format(interval[0])} to ${format(interval[1])}` }
+}
+
+const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`
+
+function frontMatter(facts: CardFacts): Record<string, unknown> {
+  const { base, labels, data, metrics = [] } = facts.manifest
+  const dataset = data?.name !== undefined && isRepoId(data.name) && data.name.includes('/') ? data.name : undefined
+  const task = labels && labels.length > 0 ? 'text-classification' : undefined
+  const results = metrics.map(({ name, value, split, n }) => ({ type: flat(name), value, name: flat(`${name} on ${split} (n = ${n})`) }))
+  const index =
+    task === undefined || results.length === 0
+      ? undefined
+      : [
+          {
+            name: facts.repo?.split('/')[1] ?? 'soft-prompt',
+            results: [
+              {
+                task: { type: task },
+                dataset: {
+                  type: dataset ?? 'custom',
+                  name: data?.name === undefined ? `rows with sha256 ${data?.sha256.slice(0, 12) ?? 'not recorded'}` : flat(data.name),
+                },
+                metrics: results,
+              },
+            ],
+          },
+        ]
+  return {
+    license: facts.license,
+    language: facts.language,
+    library_name: 'peft',
+    base_model: isRepoId(base.id) ? base.id : undefined,
+    base_model_relation: isRepoId(base.id) ? 'adapter' : undefined,
+    pipeline_tag: task,
+    tags: ['soft-prompts', 'prompt-tuning', 'transformers.js'],
+    datasets: dataset === undefined ? undefined : [dataset],
+    metrics: metrics.length === 0 ? undefined : [...new Set(metrics.map(({ name }) => flat(name)))],
+    'model-index': index,
+  }
+}
+
+/** `{input}` and other fields, filled with their own names: what a caller writes in their place. */
+const exampleInput = (template: string | undefined): string =>
+  (template ?? '{input}').replace(/\{(\w+)\}/g, (_, field: string) => (field === 'input' ? 'your text' : `your ${field}`))
+
+/** What the template may use; every string in it is escaped for its place. */
+function templateValues(facts: CardFacts): Record<string, unknown> {
+  const { manifest, repo, length, width, log } = facts
+  const { base, labels, data, recipe, metrics = [], generation } = manifest
+  const best = metrics[0]
+  const isPercent = best === undefined ? undefined : shownMetric(best)
+  const baseShown = hubLink(base.id, 'model')
+  return {
+    title: text(repo?.split('/')[1] ?? manifest.task ?? `Soft prompt for ${base.id}`),
+    task: manifest.task === undefined ? '' : text(manifest.task),
+    base: baseShown,
+    base_revision: base.revision === undefined ? '' : code(base.revision),
+    onnx: base.onnxId === undefined ? '' : hubLink(base.onnxId, 'model'),
+    length,
+    width,
+    parameters: (length * width).toLocaleString('en'),
+    size: facts.sizeBytes === undefined ? '' : `${(facts.sizeBytes / 1024).toFixed(1)} KB`,
+    result:
+      best === undefined || isPercent === undefined
+        ? ''
+        : `${isPercent.value} ${text(best.name)} on ${text(best.split)} (${plural(best.n, 'row')}${isPercent.interval === '' ? '' : `, 95 % interval ${isPercent.interval}`})`,
+    metrics: metrics.map((metric) => ({
+      name: code(metric.name),
+      split: code(metric.split),
+      n: metric.n,
+      by: metric.by === 'labels' ? 'label scores' : metric.by === 'generation' ? 'generated text' : '',
+      value: shownMetric(metric).value,
+      interval: shownMetric(metric).interval,
+    })),
+    best_step: manifest.bestStep ?? '',
+    labels: (labels ?? []).map((label) => code(label)).join(', '),
+    classifies: labels !== undefined && labels.length > 0,
+    template: manifest.template === undefined ? '' : code(manifest.template),
+    prompt_ref: literal(repo ?? '.'),
+    base_ref: literal(base.id),
+    input: literal('your text'),
+    python_input: literal(exampleInput(manifest.template)),
+    max_tokens: Number(generation?.['max_new_tokens'] ?? generation?.['maxNewTokens'] ?? 20),
+    data_name: data?.name === undefined ? '' : hubLink(data.name, 'dataset'),
+    data_rows: data?.rows.toLocaleString('en') ?? '',
+    data_sha256: data === undefined ? '' : code(data.sha256),
+    recipe: RECIPE.filter(([key]) => recipe?.[key] !== undefined).map(([key, label]) => {
+      const value = recipe?.[key]
+      return { label, value: typeof value === 'number' ? String(value) : code(String(value)) }
+    }),
+    curve: log !== undefined && lossChart(log) !== undefined,
+    fingerprint: base.fingerprint === undefined ? '' : `V = ${base.fingerprint.vocabSize}, D = ${base.fingerprint.width}`,
+    created_by: manifest.createdBy === undefined ? '' : text(manifest.createdBy),
+  }
+}
+
+/**
+ * Renders a card. What a person wrote in `existing`, in the body or the front matter, stays.
+ * @param template Markdown with Jinja and `<!-- soft-prompts:NAME -->` sections (hub-cards/prompt.ts)
+ * @throws {FormatError} `card-template`
+ */
+export function renderCard(facts: CardFacts, template: string, existing = ''): string {
+  const old = splitCard(existing)
+  const yaml = mergeFrontMatter(old.yaml, frontMatter(facts))
+  const body = mergeBody(renderTemplate(template, templateValues(facts)), old.body)
+  return `---\n${yaml.trimEnd()}\n---\n\n${body.trimStart()}`
+}
+
+/** Whether a card, or a part of it, was made by renderCard: only then may a command rewrite it unasked. */
+export const isGeneratedCard = (card: string): boolean => /^<!-- soft-prompts:[a-z-]+ -->$/m.test(card)

@@ -1,0 +1,214 @@
+/** Cards: every claim from facts, hand-written parts kept, strings of strangers harmless. */
+import { ALL_MODEL_LIBRARY_KEYS, PIPELINE_TYPES } from '@huggingface/tasks'
+import { assert, property, string } from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { promptCard } from '../../hub-cards/prompt.ts'
+import { isGeneratedCard, renderCard } from '../../src/card/card.ts'
+import { lossChart } from '../../src/card/chart.ts'
+import { code, text } from '../../src/card/escape.ts'
+import { parseLog, type CardFacts } from '../../src/card/facts.ts'
+import { checkCardData, readCardData, splitCard } from '../../src/card/front-matter.ts'
+import type { Manifest } from '../../src/prompt/manifest.ts'
+
+const manifest: Manifest = {
+  base: { id: 'google-t5/t5-small', revision: 'df1b051c49625cf57a3d0d8d3863ed4d13564fe4' },
+  task: 'Sentiment of film reviews',
+  template: 'sst2 sentence: {sentence}',
+  labels: ['negative', 'positive'],
+  recipe: {
+    length: 100,
+    init: 'labels',
+    steps: 3000,
+    batch: 16,
+    learningRate: 0.3,
+    optimizer: 'adafactor',
+    weightDecay: 1e-5,
+    stepOffset: 1e6,
+    seed: 7,
+    maxInputTokens: 128,
+    maxTargetTokens: 8,
+    evalEvery: 500,
+  },
+  data: { name: 'stanfordnlp/sst2', rows: 67349, sha256: 'ab'.repeat(32) },
+  bestStep: 2500,
+  metrics: [{ name: 'accuracy', split: 'validation', value: 0.8853, n: 872, interval: [0.8623, 0.9049], by: 'labels' }],
+  createdBy: 'soft-prompts 0.1.0',
+}
+const log = parseLog(
+  `${Array.from({ length: 50 }, (_, step) => JSON.stringify({ step, loss: 3 / (step + 1), learning_rate: 0.3, gradient_norm: 1 })).join('\n')}
+{"step":25,"metrics":[{"name":"accuracy","split":"validation","value":0.8,"n":872}]}
+{"step":49,"metrics":[{"name":"accuracy","split":"validation","value":0.8853,"n":872}]}
+{"step":50,"lo`,
+)
+const facts: CardFacts = { manifest, length: 100, width: 512, log, repo: 'me/t5-small-sst2', sizeBytes: 204_920 }
+
+describe('renderCard', () => {
+  it('says what is known, with its figures', () => {
+    const card = renderCard(facts, promptCard)
+    expect(card).toMatchSnapshot()
+    expect(card).toContain('**88.5 % accuracy on validation (872 rows, 95 % interval 86.2 % to 90.5 %).**')
+    expect(isGeneratedCard(card)).toBe(true)
+  })
+
+  it('says nothing that is not known, and holds no placeholder', () => {
+    const card = renderCard({ manifest: { base: { id: './t5' } }, length: 5, width: 16 }, promptCard)
+    expect(card).toMatchSnapshot()
+    expect(card).not.toMatch(/undefined|null|NaN|\[object|More Information|TODO|OWNER|## Results|## Training/)
+    expect(readCardData(card)).not.toHaveProperty('base_model') // a folder is no Hub id
+  })
+
+  it('front matter is what the Hub indexes', () => {
+    const data = readCardData(renderCard(facts, promptCard), true)
+    expect(checkCardData(data)).toEqual([])
+    expect(PIPELINE_TYPES).toContain(data['pipeline_tag'])
+    expect(ALL_MODEL_LIBRARY_KEYS).toContain(data['library_name'])
+    expect(data).toMatchObject({
+      base_model: 'google-t5/t5-small',
+      base_model_relation: 'adapter',
+      datasets: ['stanfordnlp/sst2'],
+      metrics: ['accuracy'],
+    })
+    expect(data['model-index']).toEqual([
+      {
+        name: 't5-small-sst2',
+        results: [
+          {
+            task: { type: 'text-classification' },
+            dataset: { type: 'stanfordnlp/sst2', name: 'stanfordnlp/sst2' },
+            metrics: [{ type: 'accuracy', value: 0.8853, name: 'accuracy on validation (n = 872)' }],
+          },
+        ],
+      },
+    ])
+  })
+
+  it('rendering again changes nothing', () => {
+    const card = renderCard(facts, promptCard)
+    expect(renderCard(facts, promptCard, card)).toBe(card)
+  })
+
+  it('keeps what a person wrote: sections, and front matter with its comments', () => {
+    const card = renderCard(facts, promptCard)
+    const edited = card
+      .replace('---\n', '---\n# ours, keep\nlicense: mit # asked the lawyers\nco2: {emissions: 12}\n')
+      .replace('  - soft-prompts\n', '  - soft-prompts\n  - film\n')
+      .replace('<!-- soft-prompts:limits -->', '## Our findings\n\nIt dislikes *irony*.\n\n<!-- soft-prompts:limits -->')
+    const better = { ...manifest, metrics: [{ name: 'accuracy', split: 'validation', value: 0.9, n: 872 }] }
+    const again = renderCard({ ...facts, manifest: better }, promptCard, `${edited}\n## Thanks\n\nTo all.\n`)
+    for (const kept of [
+      '# ours, keep',
+      'license: mit # asked the lawyers',
+      'co2: ',
+      '## Our findings\n\nIt dislikes *irony*.',
+      '## Thanks\n\nTo all.',
+    ]) {
+      expect(again).toContain(kept)
+    }
+    expect(readCardData(again)['tags']).toEqual(['soft-prompts', 'film', 'prompt-tuning', 'transformers.js'])
+    expect(again).toContain('90.0 %')
+    expect(again).not.toContain('88.5 %')
+    expect(again.indexOf('## Our findings')).toBeLessThan(again.indexOf('## Limits'))
+  })
+
+  it('keeps a hand-made body without marks, but not the blanks of an unfilled template', () => {
+    const peft =
+      '---\nlibrary_name: peft\n---\n# Model Card for Model ID\n\n<!-- Provide a quick summary -->\n\n## Bias\n\n[More Information Needed]\n\n## My notes\n\nGood.\n'
+    const card = renderCard(facts, promptCard, peft)
+    expect(card).toContain('## My notes\n\nGood.')
+    expect(card).not.toMatch(/More Information|Model ID/)
+  })
+
+  it('replaces front matter that is no YAML', () => {
+    const card = renderCard(facts, promptCard, '---\n: : [\n---\nHello.\n')
+    expect(readCardData(card, true)['library_name']).toBe('peft')
+    expect(card).toContain('Hello.')
+  })
+})
+
+const hostile = (attack: string): CardFacts => ({
+  manifest: {
+    base: { id: attack, revision: attack, onnxId: attack },
+    task: attack,
+    template: attack,
+    labels: [attack],
+    recipe: { ...manifest.recipe, engine: attack } as NonNullable<Manifest['recipe']>,
+    data: { name: attack, rows: 3, sha256: attack },
+    metrics: [{ name: attack, split: attack, value: 0.5, n: 3 }],
+    createdBy: attack,
+  },
+  length: 5,
+  width: 16,
+  log: { losses: log.losses, evaluations: [{ step: 1, metrics: [{ name: attack, split: 'x', value: 1, n: 1 }] }] },
+})
+// Fenced and inline code shows everything as it is; what is left is Markdown that is obeyed.
+const obeyed = (body: string): string => body.replace(/^```[\s\S]*?^```$/gm, '').replace(/(?<![\\`])(`+)(?!`)[^\n]*?(?<!`)\1(?!`)/g, '')
+
+describe('hostile facts', () => {
+  const attacks = [
+    '<script>alert(1)</script>',
+    '<img src=x onerror=alert(1)>',
+    '[click](javascript:alert(1))',
+    '![x](https://evil.example/track.png)',
+    'a\n---\nlicense: mit\n---\n# Owned',
+    '`` ` ```` <b>',
+    '```\n</code><script>1</script>',
+    '| a | b |\n|---|---|',
+    '<!-- /soft-prompts:summary -->',
+    '\n<!-- /soft-prompts:summary -->\n<!-- soft-prompts:evil -->\n',
+    '{{ 7 * 7 }}{% for x in range(9999999) %}x{% endfor %}',
+    '"); process.exit(1); ("',
+    '\u202Etxt.exe',
+    'https://evil.example www.evil.example me@evil.example',
+    '# heading',
+    '1. list',
+    '- list',
+    '*a* _b_ ~~c~~ $x$',
+    'x'.repeat(1_000_000),
+  ]
+  it.each(attacks.map((attack) => [attack.slice(0, 40), attack] as const))('%j is shown, not obeyed', (_, attack) => {
+    const card = renderCard(hostile(attack), promptCard)
+    const { body } = splitCard(card)
+    expect(card.length).toBeLessThan(40_000)
+    expect(checkCardData(readCardData(card, true))).toEqual([])
+    expect(readCardData(card)).not.toHaveProperty('license')
+    const rest = obeyed(body).replace(/^<!-- \/?soft-prompts:[a-z]+ -->$/gm, '')
+    expect(rest).not.toMatch(/<[a-z!/]/i)
+    expect(rest).not.toContain('evil.example/track.png)')
+    expect(rest.match(/(?<!\\)\]\([^)]*\)/g)).toEqual(['](https://www.npmjs.com/package/soft-prompts)', '](loss.svg)'])
+    expect(body.match(/^#+ .+$/gm)?.map((line) => line.replace(/^# .+/, '# title'))).toEqual([
+      '# title',
+      ...['How to use', 'Input and output', 'Results', 'Training', 'Limits', 'Citation'].map((title) => `## ${title}`),
+    ])
+    // A second rendering finds its own marks and no others.
+    expect(renderCard(hostile(attack), promptCard, card)).toBe(card)
+    const svg = lossChart(hostile(attack).log!)
+    expect(svg).not.toMatch(/<script|=[^"]|javascript:/i)
+  })
+
+  it('any string keeps its line and its place', () => {
+    assert(
+      property(string({ unit: 'binary', maxLength: 200 }), (value) => {
+        expect(text(value)).not.toMatch(/[\n\r<>]/)
+        expect(code(value)).not.toMatch(/[\n\r]/)
+        const inner = code(value)
+        const fence = /^`+/.exec(inner)?.[0] ?? ''
+        expect(inner.slice(fence.length, -fence.length)).not.toMatch(new RegExp(`(?<!\`)${fence}(?!\`)`))
+      }),
+    )
+  })
+})
+
+describe('lossChart', () => {
+  it('draws both curves, small and without a script', () => {
+    const svg = lossChart(log) ?? ''
+    expect(svg).toMatchSnapshot()
+    expect(svg.match(/<path/g)).toHaveLength(2)
+    const long =
+      lossChart({ losses: Array.from({ length: 100_000 }, (_, step) => ({ step, loss: 1 + Math.sin(step) })), evaluations: [] }) ?? ''
+    expect(long.length).toBeLessThan(12_000)
+  })
+
+  it('is absent where there is no curve', () => {
+    expect(lossChart(parseLog('{"step":1,"loss":2}\nnot json'))).toBeUndefined()
+  })
+})

@@ -1,0 +1,133 @@
+/** A PyTorch checkpoint's weights where they lie: `model.safetensors`, single or sharded (`model.safetensors.index.json`). Tensor bytes are not read here. */
+import { open, readFile, realpath } from 'node:fs/promises'
+import { closeSync, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { ConfigError, FormatError } from '../../src/errors.ts'
+import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
+import { toFloat32 } from '../../src/tensor/half.ts'
+import { headerLength, LENGTH_BYTES, parseSafetensorsHeader, viewAs } from '../../src/tensor/safetensors.ts'
+import { isObject, parseStrictJson } from '../../src/tensor/strict-json.ts'
+import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+
+export interface Checkpoint {
+  /** `config.json`, parsed. */
+  readonly config: unknown
+  readonly weights: WeightTable
+  /** @throws {ConfigError} `checkpoint-embedding` */
+  embeddingTable(): EmbeddingTable
+}
+
+/** Names the shared embedding is stored under; a tied matrix may carry any of them. */
+const EMBEDDING_NAMES = ['shared.weight', 'encoder.embed_tokens.weight', 'decoder.embed_tokens.weight']
+/** XXL has 12 shards of T5; more than this is no T5. */
+const MAX_SHARDS = 1000
+
+/**
+ * Opens the weights of a model folder; reads only headers.
+ * @throws {ConfigError} `checkpoint-missing` | `checkpoint-config`
+ * @throws {FormatError} `checkpoint-index`, `safetensors-*`
+ */
+export async function openCheckpoint(dir: string): Promise<Checkpoint> {
+  const weights = new Map<string, WeightRef>()
+  for (const file of await weightFiles(dir)) for (const [name, ref] of await headerOf(file)) weights.set(name, ref)
+  return { config: await configOf(dir), weights, embeddingTable: () => embeddingTable(dir, weights) }
+}
+
+async function configOf(dir: string): Promise<unknown> {
+  const path = join(dir, 'config.json')
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new ConfigError('checkpoint-config', `${path} cannot be read: a model folder holds config.json beside its weights.`, { cause })
+  })
+  return parseStrictJson(text, path)
+}
+
+async function weightFiles(dir: string): Promise<string[]> {
+  const single = join(dir, 'model.safetensors')
+  const found = await realpath(single).catch(() => undefined)
+  if (found) return [found]
+  const index = await readFile(`${single}.index.json`, 'utf8').catch(() => undefined)
+  if (index === undefined) {
+    throw new ConfigError(
+      'checkpoint-missing',
+      `${dir} has no model.safetensors (nor model.safetensors.index.json): training reads the PyTorch weights, not ONNX files.`,
+      {
+        facts: { dir },
+      },
+    )
+  }
+  const json = parseStrictJson(index, `${single}.index.json`)
+  const map = isObject(json) ? json['weight_map'] : undefined
+  const names = isObject(map) ? [...new Set(Object.values(map))] : []
+  // Names come from a file: only plain names of this folder are followed.
+  if (
+    names.length === 0 ||
+    names.length > MAX_SHARDS ||
+    !names.every((name) => typeof name === 'string' && /^[\w.-]+\.safetensors$/.test(name))
+  ) {
+    throw new FormatError(
+      'checkpoint-index',
+      `${single}.index.json does not name its shards as files of this folder. Fetch the model again.`,
+    )
+  }
+  return Promise.all(
+    (names as string[]).toSorted().map((name) =>
+      realpath(join(dir, name)).catch((cause: unknown) => {
+        throw new ConfigError('checkpoint-missing', `${dir} lacks the shard ${name} that its index names. Fetch the model again.`, {
+          cause,
+        })
+      }),
+    ),
+  )
+}
+
+async function headerOf(file: string): Promise<Map<string, WeightRef>> {
+  const handle = await open(file)
+  try {
+    const { size } = await handle.stat()
+    const read = async (length: number): Promise<Uint8Array> => {
+      const { buffer, bytesRead } = await handle.read(new Uint8Array(length), 0, length, 0)
+      return buffer.subarray(0, bytesRead)
+    }
+    const length = headerLength(await read(LENGTH_BYTES), size)
+    const { entries } = parseSafetensorsHeader(await read(LENGTH_BYTES + length), size)
+    return new Map([...entries].map(([name, entry]) => [name, { ...entry, source: file }]))
+  } finally {
+    await handle.close()
+  }
+}
+
+function embeddingTable(dir: string, weights: WeightTable): EmbeddingTable {
+  const ref = EMBEDDING_NAMES.map((name) => weights.get(name)).find((found) => found !== undefined)
+  if (
+    !ref ||
+    ref.shape.length !== 2 ||
+    typeof ref.source !== 'string' ||
+    (ref.dtype !== 'F32' && ref.dtype !== 'F16' && ref.dtype !== 'BF16')
+  ) {
+    throw new ConfigError(
+      'checkpoint-embedding',
+      `The weights of ${dir} have no embedding matrix (${EMBEDDING_NAMES.join(', ')}): is this a T5?`,
+    )
+  }
+  const { dtype, source, offsetBytes } = ref
+  const [vocabSize, width] = ref.shape as [number, number]
+  const rowBytes = ref.sizeBytes / vocabSize
+  return {
+    vocabSize,
+    width,
+    rows: (ids) => {
+      const bytes = new Uint8Array(ids.length * rowBytes)
+      const file = openSync(source, 'r')
+      try {
+        for (const [row, id] of ids.entries()) {
+          if (!Number.isInteger(id) || id < 0 || id >= vocabSize)
+            throw new ConfigError('checkpoint-row', `Embedding row ${id} asked for, the model has ${vocabSize}.`)
+          readSync(file, bytes, row * rowBytes, rowBytes, offsetBytes + id * rowBytes)
+        }
+      } finally {
+        closeSync(file)
+      }
+      return toFloat32(dtype, viewAs(dtype, bytes))
+    },
+  }
+}

@@ -1,0 +1,54 @@
+/** Seeded random numbers: xoshiro128** (Blackman, Vigna 2018), its state spread from one seed by splitmix32. Same seed, same numbers, everywhere. */
+
+export type RandomState = readonly [number, number, number, number]
+
+export interface Random {
+  /** In [0, 1), a multiple of 2^-32. */
+  uniform(): number
+  /** A whole number in [0, below), without bias. */
+  int(below: number): number
+  /** To be kept and given to `restoreRandom`. */
+  state(): RandomState
+}
+
+const rotate = (x: number, by: number): number => (x << by) | (x >>> (32 - by))
+
+/** A generator that goes on from a kept state. */
+export function restoreRandom(state: RandomState): Random {
+  let [a, b, c, d] = state
+  const next = (): number => {
+    const result = Math.imul(rotate(Math.imul(b, 5), 7), 9) >>> 0
+    const shifted = b << 9
+    c ^= a
+    d ^= b
+    b ^= c
+    a ^= d
+    c ^= shifted
+    d = rotate(d, 11)
+    return result
+  }
+  return {
+    uniform: () => next() / 2 ** 32,
+    int: (below) => {
+      // The last, incomplete run of `below` numbers is drawn again, so that none is likelier.
+      const limit = 2 ** 32 - (2 ** 32 % below)
+      for (;;) {
+        const drawn = next()
+        if (drawn < limit) return drawn % below
+      }
+    },
+    state: () => [a >>> 0, b >>> 0, c >>> 0, d >>> 0],
+  }
+}
+
+/** A generator from a seed (its lower 32 bits). */
+export function createRandom(seed: number): Random {
+  let mixed = seed | 0
+  const spread = (): number => {
+    mixed = (mixed + 0x9e3779b9) | 0
+    let x = Math.imul(mixed ^ (mixed >>> 16), 0x21f0aaad)
+    x = Math.imul(x ^ (x >>> 15), 0x735a2d97)
+    return (x ^ (x >>> 15)) >>> 0
+  }
+  return restoreRandom([spread(), spread(), spread(), spread()])
+}

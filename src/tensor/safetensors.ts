@@ -1,0 +1,187 @@
+/** safetensors, read strictly (https://github.com/huggingface/safetensors, format 0.4; stricter than the reference reader where that is lenient). */
+import { FormatError, UnsupportedError } from '../errors.ts'
+import { isObject, parseStrictJson, type Json } from './strict-json.ts'
+import { ELEMENT_BYTES, sizeOf, tensor, type DataOf, type Dtype, type Tensor } from './tensor.ts'
+
+/** The reference reader's cap. The largest header seen on a T5 (XXL, one file) is about 60 kB. */
+export const MAX_HEADER_BYTES = 100_000_000
+/** Bytes before the header: its length. */
+export const LENGTH_BYTES = 8
+
+/** Where a tensor lies in the file. */
+export interface TensorEntry {
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  /** From the start of the file. */
+  readonly offsetBytes: number
+  readonly sizeBytes: number
+}
+
+export interface SafetensorsHeader {
+  readonly entries: ReadonlyMap<string, TensorEntry>
+  readonly metadata: Readonly<Record<string, string>>
+  /** Length prefix and header together: where tensor bytes begin. */
+  readonly headerBytes: number
+}
+
+export interface Safetensors {
+  readonly tensors: ReadonlyMap<string, Tensor>
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** Dtypes of the format that nothing here computes with. */
+const OTHER_DTYPES = new Set(['U16', 'U32', 'U64', 'I16', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F4', 'F6_E2M3', 'F6_E3M2', 'C64'])
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+const broken = (code: string, problem: string, facts: Record<string, unknown> = {}): FormatError =>
+  new FormatError(code, `This is not a sound safetensors file: ${problem}. Fetch or save it again.`, { facts })
+
+/**
+ * Length of the header in bytes, from the file's first 8.
+ * @throws {FormatError} `safetensors-truncated` | `safetensors-header-size`
+ */
+export function headerLength(prefix: Uint8Array, fileSizeBytes: number): number {
+  if (prefix.length < LENGTH_BYTES) throw broken('safetensors-truncated', `${prefix.length} bytes, at least ${LENGTH_BYTES} are needed`)
+  const length = new DataView(prefix.buffer, prefix.byteOffset, LENGTH_BYTES).getBigUint64(0, true)
+  if (length > MAX_HEADER_BYTES)
+    throw broken('safetensors-header-size', `a header of ${length} bytes, at most ${MAX_HEADER_BYTES} are allowed`)
+  if (LENGTH_BYTES + Number(length) > fileSizeBytes) {
+    throw broken('safetensors-truncated', `a header of ${length} bytes in a file of ${fileSizeBytes}`)
+  }
+  return Number(length)
+}
+
+/**
+ * Reads the header alone; `prefix` has to hold the length and the header, the tensors may lie beyond it.
+ * @throws {FormatError} `safetensors-*`, `json-*`
+ * @throws {UnsupportedError} `safetensors-dtype`
+ */
+export function parseSafetensorsHeader(prefix: Uint8Array, fileSizeBytes: number): SafetensorsHeader {
+  const length = headerLength(prefix, fileSizeBytes)
+  const headerBytes = LENGTH_BYTES + length
+  if (prefix.length < headerBytes) throw broken('safetensors-truncated', `${prefix.length} bytes of a ${headerBytes}-byte header`)
+  if (prefix[LENGTH_BYTES] !== 0x7b) throw broken('safetensors-header-start', 'the header does not start with {')
+  let text: string
+  try {
+    text = UTF8.decode(prefix.subarray(LENGTH_BYTES, headerBytes))
+  } catch {
+    throw broken('safetensors-text', 'the header is not UTF-8')
+  }
+  const json = parseStrictJson(text, 'The safetensors header')
+  if (!isObject(json)) throw broken('safetensors-header-start', 'the header is no object')
+  const { __metadata__, ...rest } = json
+  const metadata = parseMetadata(__metadata__)
+  const entries = new Map(Object.entries(rest).map(([name, entry]) => [name, parseEntry(name, entry, headerBytes)]))
+  checkCover(entries, headerBytes, fileSizeBytes)
+  return { entries, metadata, headerBytes }
+}
+
+function parseMetadata(value: Json | undefined): Record<string, string> {
+  if (value === undefined) return {}
+  if (!isObject(value) || Object.values(value).some((text) => typeof text !== 'string')) {
+    throw broken('safetensors-metadata', '__metadata__ has to hold strings only')
+  }
+  return { ...value } as Record<string, string>
+}
+
+const isCount = (value: Json | undefined): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+
+function parseEntry(name: string, entry: Json, headerBytes: number): TensorEntry {
+  const shown = JSON.stringify(name.slice(0, 80))
+  if (!isObject(entry)) throw broken('safetensors-entry', `tensor ${shown} is no object`)
+  const { dtype, shape, data_offsets: offsets, ...extra } = entry
+  if (Object.keys(extra).length > 0)
+    throw broken('safetensors-entry', `tensor ${shown} has an unknown field ${Object.keys(extra)[0]?.slice(0, 40)}`)
+  if (typeof dtype !== 'string' || !Object.hasOwn(ELEMENT_BYTES, dtype)) {
+    if (typeof dtype === 'string' && OTHER_DTYPES.has(dtype)) {
+      throw new UnsupportedError(
+        'safetensors-dtype',
+        `Tensor ${shown} is ${dtype}; read here are ${Object.keys(ELEMENT_BYTES).join(', ')}. Convert it first.`,
+      )
+    }
+    throw broken('safetensors-entry', `tensor ${shown} has the dtype ${JSON.stringify(dtype)?.slice(0, 40)}`)
+  }
+  if (!Array.isArray(shape) || shape.length > 8 || !shape.every(isCount))
+    throw broken('safetensors-entry', `tensor ${shown} has no sound shape`)
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
+    throw broken('safetensors-entry', `tensor ${shown} has no sound data_offsets`)
+  }
+  const [begin, end] = offsets as [number, number]
+  const expected = sizeOf(shape as number[]) * ELEMENT_BYTES[dtype as Dtype]
+  if (!Number.isSafeInteger(expected)) throw broken('safetensors-entry', `tensor ${shown} has a shape beyond 2^53 bytes`)
+  if (end < begin || end - begin !== expected) {
+    throw broken(
+      'safetensors-entry-size',
+      `tensor ${shown} (${dtype} [${shape.join(', ')}]) takes ${expected} bytes, its offsets span ${end - begin}`,
+    )
+  }
+  return { dtype: dtype as Dtype, shape: shape as number[], offsetBytes: headerBytes + begin, sizeBytes: expected }
+}
+
+/** Tensors have to cover the rest of the file exactly: no overlap, no hole, nothing behind. */
+function checkCover(entries: ReadonlyMap<string, TensorEntry>, headerBytes: number, fileSizeBytes: number): void {
+  const ordered = [...entries].toSorted(([, a], [, b]) => a.offsetBytes - b.offsetBytes || a.sizeBytes - b.sizeBytes)
+  let end = headerBytes
+  for (const [name, { offsetBytes, sizeBytes }] of ordered) {
+    const shown = JSON.stringify(name.slice(0, 80))
+    if (offsetBytes < end) throw broken('safetensors-overlap', `tensor ${shown} begins inside another`)
+    if (offsetBytes > end) throw broken('safetensors-hole', `${offsetBytes - end} bytes before tensor ${shown} belong to none`)
+    end = offsetBytes + sizeBytes
+  }
+  if (end > fileSizeBytes) throw broken('safetensors-truncated', `tensors need ${end} bytes, the file has ${fileSizeBytes}`)
+  if (end < fileSizeBytes) throw broken('safetensors-trailing', `${fileSizeBytes - end} bytes after the last tensor`)
+}
+
+const ARRAYS = {
+  F64: Float64Array,
+  F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  I64: BigInt64Array,
+  I32: Int32Array,
+  I8: Int8Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+} as const
+
+/** Bytes (little-endian) as the values of a dtype: a view where the alignment allows it, else a copy. */
+export function viewAs<T extends Dtype>(dtype: T, bytes: Uint8Array): DataOf<T> {
+  const aligned = bytes.byteOffset % ELEMENT_BYTES[dtype] === 0 ? bytes : bytes.slice()
+  return new ARRAYS[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.length / ELEMENT_BYTES[dtype]) as DataOf<T>
+}
+
+/**
+ * Reads a whole file; tensors are views into `bytes` where their alignment allows it.
+ * @throws {FormatError} `safetensors-*`, `json-*`
+ */
+export function parseSafetensors(bytes: Uint8Array): Safetensors {
+  const { entries, metadata } = parseSafetensorsHeader(bytes, bytes.length)
+  const tensors = new Map<string, Tensor>()
+  for (const [name, { dtype, shape, offsetBytes, sizeBytes }] of entries) {
+    tensors.set(name, tensor(dtype, shape, viewAs(dtype, bytes.subarray(offsetBytes, offsetBytes + sizeBytes))))
+  }
+  return { tensors, metadata }
+}
+
+/** A file's bytes: tensors in the order given, the header padded with spaces to 8 bytes, as the reference writer pads it. */
+export function formatSafetensors(tensors: ReadonlyMap<string, Tensor>, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+  let end = 0
+  const header: Record<string, unknown> = {}
+  if (Object.keys(metadata).length > 0) header['__metadata__'] = metadata
+  for (const [name, { dtype, shape, data }] of tensors) {
+    header[name] = { dtype, shape, data_offsets: [end, end + data.byteLength] }
+    end += data.byteLength
+  }
+  const text = new TextEncoder().encode(JSON.stringify(header))
+  const length = Math.ceil(text.length / 8) * 8
+  const bytes = new Uint8Array(LENGTH_BYTES + length + end).fill(0x20, LENGTH_BYTES, LENGTH_BYTES + length)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true)
+  bytes.set(text, LENGTH_BYTES)
+  let offset = LENGTH_BYTES + length
+  for (const { data } of tensors.values()) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset)
+    offset += data.byteLength
+  }
+  return bytes
+}

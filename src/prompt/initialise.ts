@@ -1,5 +1,4 @@
 /** Where a prompt begins: Lester et al. 2021 §3.2 and google-research/prompt-tuning `prompts.py`. Pure; the seed is all the chance there is. */
-import type { Tokenizer } from '../data/tokenizer.ts'
 import { ConfigError } from '../errors.ts'
 import { createRandom, type Random } from '../tensor/random.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
@@ -11,12 +10,12 @@ export const COMMON_PIECES = 5000
 export const RANDOM_HALF_WIDTH = 0.5
 
 export interface InitialiseOptions {
-  /** `labels`: the mean of each label's pieces, the rest as `vocab`. `vocab`: embeddings of common pieces. `text`: the pieces of `labels[0]`, over and over. */
+  /** `labels`: the mean of each label's pieces, the rest as `vocab`. `vocab`: embeddings of common pieces. `text`: the pieces of `words[0]`, over and over. */
   readonly kind: 'labels' | 'vocab' | 'random' | 'text'
   readonly length: number // P
   readonly table: EmbeddingTable
-  readonly tokenizer: Tokenizer
-  readonly labels?: readonly string[]
+  /** Piece ids of each label word (or of the one text), without `</s>`. */
+  readonly words?: readonly (readonly number[])[]
   readonly seed: number
 }
 
@@ -24,7 +23,7 @@ export interface InitialiseOptions {
  * The first prompt of a training run, `[P, D]`.
  * @throws {ConfigError} `init-labels` where label or text initialisation has no words
  */
-export function initialise({ kind, length, table, tokenizer, labels = [], seed }: InitialiseOptions): Tensor<'F32'> {
+export function initialise({ kind, length, table, words: given = [], seed }: InitialiseOptions): Tensor<'F32'> {
   const random = createRandom(seed)
   const { width } = table
   if (kind === 'random') {
@@ -34,7 +33,7 @@ export function initialise({ kind, length, table, tokenizer, labels = [], seed }
       Float32Array.from({ length: length * width }, () => random.uniform() - RANDOM_HALF_WIDTH),
     )
   }
-  const words = labels.map((label) => tokenizer.encode(label).filter((id) => id !== tokenizer.eosId)).filter((ids) => ids.length > 0)
+  const words = given.filter((ids) => ids.length > 0)
   if (kind === 'text') {
     const [ids] = words
     if (!ids) throw new ConfigError('init-labels', 'Text initialisation needs a text, and there is none. Give one, or take --init vocab.')

@@ -1,0 +1,84 @@
+/** The wire form of `soft_prompt.json`, version 1, checked with valibot. Its published twin is soft_prompt.schema.json; the prose is SPEC.md. */
+import * as v from 'valibot'
+import { ConfigError } from '../../src/errors.ts'
+import type { Json } from '../../src/tensor/strict-json.ts'
+
+export const MANIFEST_VERSION = 1
+
+/** Longest text field: a template or a task line. Longer ones are no text for people. */
+const Text = v.pipe(v.string(), v.maxLength(10_000))
+const Sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits'))
+const Count = v.pipe(v.number(), v.integer(), v.minValue(0))
+const Base64 = v.pipe(v.string(), v.maxLength(1_000_000), v.regex(/^[A-Za-z0-9+/]*={0,2}$/, 'expected base64'))
+
+const Fingerprint = v.looseObject({
+  version: v.literal(1),
+  vocab_size: Count,
+  width: Count,
+  encoder_layers: v.exactOptional(Count),
+  decoder_layers: v.exactOptional(Count),
+  tokenizer: v.exactOptional(Sha256),
+  probe: v.exactOptional(v.looseObject({ ids: v.pipe(v.array(Count), v.maxLength(256)), rows: Base64 })),
+  final_norm: v.exactOptional(Base64),
+})
+
+const Metric = v.looseObject({
+  name: Text,
+  split: Text,
+  value: v.number(),
+  n: Count,
+  interval: v.exactOptional(v.tuple([v.number(), v.number()])),
+  step: v.exactOptional(Count),
+  by: v.exactOptional(v.picklist(['labels', 'generation'])),
+})
+
+const Recipe = v.looseObject({
+  length: Count,
+  init: v.picklist(['labels', 'vocab', 'random', 'text', 'prompt']),
+  steps: Count,
+  batch: Count,
+  learning_rate: v.number(),
+  optimizer: v.picklist(['adafactor', 'adamw', 'sgd']),
+  weight_decay: v.number(),
+  step_offset: Count,
+  seed: v.pipe(v.number(), v.integer()),
+  max_input_tokens: Count,
+  max_target_tokens: Count,
+  eval_every: Count,
+  engine: v.exactOptional(Text),
+})
+
+const ManifestWire = v.looseObject({
+  version: v.literal(MANIFEST_VERSION),
+  base_model: v.looseObject({
+    id: Text,
+    revision: v.exactOptional(Text),
+    onnx_id: v.exactOptional(Text),
+    fingerprint: v.exactOptional(Fingerprint),
+  }),
+  task: v.exactOptional(Text),
+  template: v.exactOptional(Text),
+  labels: v.exactOptional(v.pipe(v.array(Text), v.maxLength(10_000))),
+  generation: v.exactOptional(v.record(v.string(), v.union([v.number(), v.boolean()]))),
+  recipe: v.exactOptional(Recipe),
+  data: v.exactOptional(v.looseObject({ name: v.exactOptional(Text), rows: Count, sha256: Sha256 })),
+  best_step: v.exactOptional(Count),
+  metrics: v.exactOptional(v.pipe(v.array(Metric), v.maxLength(10_000))),
+  created_by: v.exactOptional(Text),
+  files: v.exactOptional(v.record(v.string(), Sha256)),
+})
+
+/** Fields of the manifest this version knows; others are kept as they were. */
+export const KNOWN_FIELDS: ReadonlySet<string> = new Set(Object.keys(ManifestWire.entries))
+
+/**
+ * Checks a parsed `soft_prompt.json`.
+ * @throws {ConfigError} `manifest-invalid`, naming the field
+ */
+export function checkManifestWire(json: Json): Record<string, unknown> {
+  const checked = v.safeParse(ManifestWire, json)
+  if (checked.success) return checked.output
+  const [issue] = checked.issues
+  const path = issue.path?.map(({ key }) => String(key)).join('.') ?? 'the whole'
+  throw new ConfigError('manifest-invalid', `soft_prompt.json: ${path}: ${issue.message.slice(0, 200)}.`, { facts: { path } })
+}

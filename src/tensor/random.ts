@@ -7,6 +7,8 @@ export interface Random {
   uniform(): number
   /** A whole number in [0, below), without bias. */
   int(below: number): number
+  /** Puts items into a random order, in place (Fisher and Yates). */
+  shuffle<T>(items: T[]): T[]
   /** To be kept and given to `restoreRandom`. */
   state(): RandomState
 }
@@ -27,15 +29,25 @@ export function restoreRandom(state: RandomState): Random {
     d = rotate(d, 11)
     return result
   }
+  const int = (below: number): number => {
+    // The last, incomplete run of `below` numbers is drawn again, so that none is likelier.
+    const limit = 2 ** 32 - (2 ** 32 % below)
+    for (;;) {
+      const drawn = next()
+      if (drawn < limit) return drawn % below
+    }
+  }
   return {
     uniform: () => next() / 2 ** 32,
-    int: (below) => {
-      // The last, incomplete run of `below` numbers is drawn again, so that none is likelier.
-      const limit = 2 ** 32 - (2 ** 32 % below)
-      for (;;) {
-        const drawn = next()
-        if (drawn < limit) return drawn % below
+    int,
+    shuffle: (items) => {
+      for (let last = items.length - 1; last > 0; last--) {
+        const other = int(last + 1)
+        const kept = items[last] as (typeof items)[number]
+        items[last] = items[other] as (typeof items)[number]
+        items[other] = kept
       }
+      return items
     },
     state: () => [a >>> 0, b >>> 0, c >>> 0, d >>> 0],
   }

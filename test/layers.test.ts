@@ -16,9 +16,9 @@ const RANK: Readonly<Record<string, number>> = {
   onnx: 3,
   t5: 4,
   decode: 5,
-  train: 5,
-  card: 6,
-  index: 7,
+  train: 6,
+  card: 7,
+  index: 8,
 }
 
 /** Every import specifier of a file: static, dynamic and re-exports. Type-only imports count too. */

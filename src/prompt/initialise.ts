@@ -9,6 +9,13 @@ export const COMMON_PIECES = 5000
 /** Half the width of the random start: uniform in [-0.5, 0.5). */
 export const RANDOM_HALF_WIDTH = 0.5
 
+/** What initialisation needs of a tokenizer. */
+export interface PieceEncoder {
+  /** Text to piece ids with `</s>` at the end. */
+  encode(text: string): readonly number[]
+  readonly eosId: number
+}
+
 export interface InitialiseOptions {
   /** `labels`: the mean of each label's pieces, the rest as `vocab`. `vocab`: embeddings of common pieces. `text`: the pieces of `words[0]`, over and over. */
   readonly kind: 'labels' | 'vocab' | 'random' | 'text'

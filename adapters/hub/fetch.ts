@@ -84,6 +84,16 @@ async function readAll(response: Response, url: string): Promise<Uint8Array<Arra
   )
 }
 
+/** An answer that calls itself JSON and is none was spoilt on the way. */
+function checkJson(response: Response, body: Uint8Array, url: string): void {
+  if (!(response.headers.get('content-type') ?? '').includes('json') || body.length === 0) return
+  try {
+    JSON.parse(new TextDecoder().decode(body))
+  } catch (cause) {
+    throw new Passing('hub-answer', `${shownUrl(url)} answered with broken JSON; check proxies, then try again.`, { cause })
+  }
+}
+
 /**
  * The hardened fetch. Its responses are complete and 2xx.
  * @throws {HubError} for all else
@@ -105,6 +115,7 @@ export function hubFetch(access: HubAccess): typeof fetch {
         const response = await send(url, { ...init, headers, signal })
         if (!response.ok) throw await readRefusal(response, method, url, access)
         const body = await readAll(response, url)
+        checkJson(response, body, url)
         return new Response(body.length === 0 ? null : body, { status: response.status, headers: response.headers })
       } catch (error) {
         const coded = transportError(

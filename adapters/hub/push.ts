@@ -8,7 +8,7 @@ import { refusedError } from './errors.ts'
 import type { HubAccess } from './fetch.ts'
 import { checkRepoId, promptFileLimit, selectPromptFiles } from './files.ts'
 import { filesBelow } from './pull.ts'
-import { clientParameters, listRemote, resolveCommit, type RemoteFile, type RepoRef } from './remote.ts'
+import { clientParameters, listRemote, resolveCommit, viaClient, type RemoteFile, type RepoRef } from './remote.ts'
 
 export interface PushOptions extends HubAccess {
   readonly dir: string
@@ -89,6 +89,11 @@ function makePlan(local: readonly LocalFile[], remote: readonly RemoteFile[]): P
   }
 }
 
+interface Sent {
+  readonly oid: string
+  readonly pullRequestUrl?: string
+}
+
 const isEmpty = ({ add, change, remove }: PushPlan): boolean => add.length + change.length + remove.length === 0
 
 const hasCode = (error: unknown, ...codes: string[]): error is HubError => error instanceof HubError && codes.includes(error.code)
@@ -112,10 +117,12 @@ async function findHead(
 async function create(options: PushOptions, repo: RepoRef): Promise<void> {
   const parameters = { ...clientParameters(options), repo, accessToken: 'hf_replaced_by_clientParameters' }
   try {
-    await createRepo({
-      ...parameters,
-      ...(options.private === undefined ? {} : { visibility: options.private ? ('private' as const) : ('public' as const) }),
-    })
+    await viaClient(options, () =>
+      createRepo({
+        ...parameters,
+        ...(options.private === undefined ? {} : { visibility: options.private ? ('private' as const) : ('public' as const) }),
+      }),
+    )
   } catch (error) {
     if (!hasCode(error, 'hub-conflict')) throw error
   }
@@ -123,7 +130,7 @@ async function create(options: PushOptions, repo: RepoRef): Promise<void> {
 
 async function branchOff(options: PushOptions, repo: RepoRef, branch: string): Promise<void> {
   try {
-    await createBranch({ ...clientParameters(options), repo, branch })
+    await viaClient(options, () => createBranch({ ...clientParameters(options), repo, branch }))
   } catch (error) {
     if (!hasCode(error, 'hub-conflict')) throw error
   }
@@ -141,24 +148,26 @@ async function send(
   parentCommit: string,
   local: readonly LocalFile[],
   plan: PushPlan,
-): Promise<{ oid: string; pullRequestUrl?: string }> {
+): Promise<Sent> {
   const touched = new Set([...plan.add, ...plan.change])
-  const output = await commit({
-    ...clientParameters(options),
-    repo,
-    branch,
-    parentCommit,
-    title: options.message ?? defaultMessage(plan),
-    isPullRequest: options.pullRequest ?? false,
-    // Xet would chunk and hash in a web assembly module what is a few megabytes; plain LFS is verified by sha256 on arrival.
-    useXet: false,
-    operations: [
-      ...local
-        .filter(({ path }) => touched.has(path))
-        .map(({ path, bytes }) => ({ operation: 'addOrUpdate' as const, path, content: new Blob([bytes]) })),
-      ...plan.remove.map((path) => ({ operation: 'delete' as const, path })),
-    ],
-  })
+  const output = await viaClient(options, () =>
+    commit({
+      ...clientParameters(options),
+      repo,
+      branch,
+      parentCommit,
+      title: options.message ?? defaultMessage(plan),
+      isPullRequest: options.pullRequest ?? false,
+      // Xet would chunk and hash in a web assembly module what is a few megabytes; plain LFS is verified by sha256 on arrival.
+      useXet: false,
+      operations: [
+        ...local
+          .filter(({ path }) => touched.has(path))
+          .map(({ path, bytes }) => ({ operation: 'addOrUpdate' as const, path, content: new Blob([bytes]) })),
+        ...plan.remove.map((path) => ({ operation: 'delete' as const, path })),
+      ],
+    }),
+  )
   if (output === undefined || !/^[0-9a-f]{40}$/.test(output.commit.oid))
     throw new HubError('hub-answer', `${options.hubUrl} did not name the commit it made.`)
   return { oid: output.commit.oid, ...(output.pullRequestUrl === undefined ? {} : { pullRequestUrl: output.pullRequestUrl }) }
@@ -167,6 +176,39 @@ async function send(
 /** The plan against what the branch holds now. */
 async function compare(options: PushOptions, repo: RepoRef, head: string | undefined, local: readonly LocalFile[]): Promise<PushPlan> {
   return makePlan(local, head === undefined ? [] : await listRemote(options, repo, head))
+}
+
+/** The commit was made and holds what was meant: a hub checks LFS objects only. */
+async function verify(options: PushOptions, repo: RepoRef, oid: string, local: readonly LocalFile[]): Promise<void> {
+  if (isEmpty(await compare(options, repo, oid, local))) return
+  throw new HubError(
+    'hub-corrupt',
+    `Commit ${oid} of ${repo.name} does not hold what was sent: something on the way changed it. Push again.`,
+  )
+}
+
+/** Sends the commit; where its answer is lost, looks whether it arrived before sending it again. */
+async function sendOnce(
+  options: PushOptions,
+  repo: RepoRef,
+  branch: string,
+  head: string,
+  local: readonly LocalFile[],
+  plan: PushPlan,
+): Promise<Sent> {
+  const parent = options.parentCommit ?? head
+  let sent: Sent
+  try {
+    sent = await send(options, repo, branch, parent, local, plan)
+  } catch (error) {
+    if (!(error instanceof HubError) || error.facts['uncertain'] !== true || options.pullRequest) throw error
+    const now = await resolveCommit(options, repo, branch)
+    if (now === head) sent = await send(options, repo, branch, parent, local, plan)
+    else if (isEmpty(await compare(options, repo, now, local))) return { oid: now }
+    else throw error
+  }
+  await verify(options, repo, sent.oid, local)
+  return sent
 }
 
 /**
@@ -200,17 +242,7 @@ export async function pushPrompt(options: PushOptions): Promise<Pushed> {
     return { ...result, ...(head === undefined ? {} : { commit: head }) }
   }
   onStep?.('sending')
-  try {
-    const { oid, pullRequestUrl } = await send(options, repo, branch, options.parentCommit ?? head, local, plan)
-    onStep?.('done')
-    return { ...result, commit: oid, ...(pullRequestUrl === undefined ? {} : { pullRequestUrl }) }
-  } catch (error) {
-    // The answer to the commit was lost: it was made if the branch now holds what was sent.
-    if (!(error instanceof HubError) || error.facts['uncertain'] !== true || options.pullRequest) throw error
-    const now = await resolveCommit(options, repo, branch)
-    if (now !== head && isEmpty(await compare(options, repo, now, local))) return { ...result, commit: now }
-    if (now !== head) throw error
-    const { oid } = await send(options, repo, branch, options.parentCommit ?? head, local, plan)
-    return { ...result, commit: oid }
-  }
+  const sent = await sendOnce(options, repo, branch, head, local, plan)
+  onStep?.('done')
+  return { ...result, commit: sent.oid, ...(sent.pullRequestUrl === undefined ? {} : { pullRequestUrl: sent.pullRequestUrl }) }
 }

@@ -1,6 +1,7 @@
 /** What a repository on the Hub holds, through @huggingface/hub. */
-import { listFiles, datasetInfo, modelInfo } from '@huggingface/hub'
+import { datasetInfo, listFiles, modelInfo, type ListFileEntry } from '@huggingface/hub'
 import { HubError } from '../../src/errors.ts'
+import { reasonOf, shownUrl } from './errors.ts'
 import { hubFetch, type HubAccess } from './fetch.ts'
 import { checkRemotePath } from './files.ts'
 
@@ -41,13 +42,27 @@ export function clientParameters(access: HubAccess): { hubUrl: string; fetch: ty
   }
 }
 
+/** Runs a call of @huggingface/hub; what it throws for an answer it cannot use becomes a coded error. */
+export async function viaClient<T>(access: HubAccess, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof HubError || access.signal?.aborted) throw error
+    throw new HubError(
+      'hub-answer',
+      `${shownUrl(access.hubUrl)} gave an answer that is not a hub's (${reasonOf(error)}); check HF_ENDPOINT and proxies, then try again.`,
+      { cause: error },
+    )
+  }
+}
+
 /**
  * The commit that a branch, tag or commit stands for now.
  * @throws {HubError} `hub-repo-not-found` | `hub-revision-not-found` | …
  */
 export async function resolveCommit(access: HubAccess, repo: RepoRef, revision: string): Promise<string> {
   const parameters = { ...clientParameters(access), name: repo.name, revision, additionalFields: ['sha' as const] }
-  const { sha } = repo.type === 'model' ? await modelInfo(parameters) : await datasetInfo(parameters)
+  const { sha } = await viaClient(access, () => (repo.type === 'model' ? modelInfo(parameters) : datasetInfo(parameters)))
   if (typeof sha === 'string' && /^[0-9a-f]{40}$/.test(sha)) return sha
   throw new HubError('hub-answer', `${access.hubUrl} names no commit for ${repo.name} at "${revision}"; it does not seem to be a hub.`)
 }
@@ -63,17 +78,21 @@ function digestOf(entry: { readonly oid?: string; readonly lfs?: { readonly oid:
  * @throws {HubError} `hub-answer` | `hub-unsafe-path` | …
  */
 export async function listRemote(access: HubAccess, repo: RepoRef, commit: string): Promise<RemoteFile[]> {
-  const files: RemoteFile[] = []
-  for await (const entry of listFiles({ ...clientParameters(access), repo, revision: commit, recursive: true })) {
-    if (entry.type !== 'file') continue
-    const digest = digestOf(entry)
-    if (digest === undefined || !Number.isSafeInteger(entry.size) || entry.size < 0 || files.length >= MOST_FILES) {
-      throw new HubError(
-        'hub-answer',
-        `${access.hubUrl} gives no usable size and digest for ${JSON.stringify(entry.path)} of ${repo.name}.`,
-      )
+  const entries = await viaClient(access, async () => {
+    const all: ListFileEntry[] = []
+    for await (const entry of listFiles({ ...clientParameters(access), repo, revision: commit, recursive: true })) {
+      if (entry.type === 'file') all.push(entry)
+      if (all.length > MOST_FILES) throw new HubError('hub-too-many-files', `${repo.name} holds more than ${MOST_FILES} files.`)
     }
-    files.push({ path: checkRemotePath(entry.path), size: entry.size, digest })
-  }
-  return files
+    return all
+  })
+  return entries.map((entry) => {
+    const digest = digestOf(entry)
+    if (digest !== undefined && Number.isSafeInteger(entry.size) && entry.size >= 0)
+      return { path: checkRemotePath(entry.path), size: entry.size, digest }
+    throw new HubError(
+      'hub-answer',
+      `${shownUrl(access.hubUrl)} gives no usable size and digest for ${JSON.stringify(entry.path)} of ${repo.name}.`,
+    )
+  })
 }

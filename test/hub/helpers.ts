@@ -107,6 +107,7 @@ export type FaultKind =
   | { readonly kind: 'corrupt' } // one bit of the answer's body
   | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string }
   | { readonly kind: 'hang' }
+  | { readonly kind: 'spoil' } // one bit of the request's body
 
 interface Proxy {
   readonly url: string
@@ -159,5 +160,12 @@ function pass(target: Hub, request: IncomingMessage, response: ServerResponse, f
     },
   )
   onward.on('error', () => request.socket.destroy())
-  request.pipe(onward)
+  if (fault?.kind !== 'spoil') return void request.pipe(onward)
+  const parts: Buffer[] = []
+  request.on('data', (part: Buffer) => parts.push(part))
+  request.on('end', () => {
+    const body = Buffer.concat(parts)
+    if (body.length > 0) body[body.length >> 1]! ^= 1
+    onward.end(body)
+  })
 }

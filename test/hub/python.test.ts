@@ -12,7 +12,9 @@ import { folder, hub, promptFiles, promptFolder, readFiles, TOKEN } from './help
 const python = process.env['SOFT_PROMPTS_PYTHON'] ?? resolve(import.meta.dirname, '../../.peers/bin/python')
 const has = (modules: string): boolean => {
   try {
-    execFileSync(python, ['-c', `import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in "${modules}".split()))`], { stdio: 'ignore' })
+    execFileSync(python, ['-c', `import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in "${modules}".split()))`], {
+      stdio: 'ignore',
+    })
     return true
   } catch {
     return false
@@ -21,7 +23,15 @@ const has = (modules: string): boolean => {
 const hasHub = existsSync(python) && has('huggingface_hub')
 
 const run = async (url: string, home: string, script: string, ...args: string[]): Promise<string> => {
-  const env = { ...process.env, HF_ENDPOINT: url, HF_HOME: home, HF_TOKEN: TOKEN, HF_HUB_DISABLE_PROGRESS_BARS: '1', HF_HUB_OFFLINE: '0', PYTHONWARNINGS: 'ignore' }
+  const env = {
+    ...process.env,
+    HF_ENDPOINT: url,
+    HF_HOME: home,
+    HF_TOKEN: TOKEN,
+    HF_HUB_DISABLE_PROGRESS_BARS: '1',
+    HF_HUB_OFFLINE: '0',
+    PYTHONWARNINGS: 'ignore',
+  }
   const { stdout } = await promisify(execFile)(python, ['-c', script, ...args], { env, timeout: 100_000 })
   return stdout.trim()
 }

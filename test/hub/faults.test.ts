@@ -1,0 +1,158 @@
+/** Each step of push and pull, spoilt once or for good: afterwards the old state or the new one, and a rerun succeeds. */
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { HubError, SoftPromptError } from '../../src/errors.ts'
+import { pullPrompt } from '../../adapters/hub/pull.ts'
+import { pushPrompt } from '../../adapters/hub/push.ts'
+import { faultProxy, folder, hub, promptFiles, promptFolder, quickClock, readFiles, TOKEN, writeFiles, type FaultKind } from './helpers.ts'
+
+const KINDS: readonly FaultKind[] = [
+  { kind: 'drop' },
+  { kind: 'lose' },
+  { kind: 'truncate' },
+  { kind: 'corrupt' },
+  { kind: 'spoil' },
+  { kind: 'status', status: 429, retryAfter: '2' },
+  { kind: 'status', status: 500 },
+]
+
+/** Faults that no retry can see. */
+const SPOILS: ReadonlySet<string> = new Set(['corrupt', 'spoil'])
+
+const isOneOf = (files: unknown, ...states: unknown[]): boolean =>
+  states.some((state) => JSON.stringify([...(state as Map<string, Buffer>)]) === JSON.stringify([...(files as Map<string, Buffer>)]))
+
+describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${fault.status}` : ''}`, fault] as const))('%s', (_, fault) => {
+  it('at each request of a push', async () => {
+    const server = await hub()
+    const options = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
+    const [one, two] = [await promptFolder(1), await promptFolder(2)]
+    const current = async (): Promise<Map<string, Buffer>> => readFiles((await pullPrompt({ ...options, cacheDir: await folder() })).dir)
+    await pushPrompt({ ...options, dir: one })
+    let outcomes = ''
+    for (let at = 1; at < 20; at += 1) {
+      await pushPrompt({ ...options, dir: one })
+      const proxy = await faultProxy(server, (__, count) => (count === at ? fault : undefined))
+      const failure: unknown = await pushPrompt({ ...options, hubUrl: proxy.url, clock: quickClock(), dir: two }).catch(
+        (error: unknown) => error,
+      )
+      const coded = failure instanceof SoftPromptError
+      // A commit spoilt on the way in is the one thing a hub cannot see: push says so.
+      const states = coded ? [promptFiles(1), promptFiles(2)] : [promptFiles(2)]
+      expect((coded && failure.code === 'hub-corrupt') || isOneOf(await current(), ...states)).toBe(true)
+      expect(failure instanceof Error && !coded ? failure : undefined).toBeUndefined()
+      outcomes += coded ? '-' : '+'
+      await pushPrompt({ ...options, dir: two })
+      expect(isOneOf(await current(), promptFiles(2))).toBe(true)
+      if (proxy.seen.length < at) break
+    }
+    expect(outcomes.length).toBeGreaterThanOrEqual(6)
+    // What passes by itself is tried again; only bytes that came through wrong may be an error.
+    expect(outcomes).toMatch(SPOILS.has(fault.kind) ? /^[+-]+$/ : /^\++$/)
+  })
+
+  it('at each request of a pull', async () => {
+    const server = await hub()
+    await pushPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, dir: await promptFolder(1) })
+    for (let at = 1; at < 20; at += 1) {
+      const cacheDir = await folder()
+      const out = join(await folder(), 'out')
+      const proxy = await faultProxy(server, (__, count) => (count === at ? fault : undefined))
+      const options = { repo: 'me/sst2', cacheDir, out }
+      const failure: unknown = await pullPrompt({ ...options, hubUrl: proxy.url, clock: quickClock() }).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      // A listing that came through wrong but well-formed cannot be told from a true one; the bytes then disagree with it.
+      expect(failure === undefined || (failure instanceof SoftPromptError && fault.kind === 'corrupt')).toBe(true)
+      expect((await readdir(out).catch(() => [])).includes('README.md')).toBe(failure === undefined)
+      await pullPrompt({ ...options, hubUrl: server.url })
+      expect(isOneOf(await readFiles(out), promptFiles(1))).toBe(true)
+      if (proxy.seen.length < at) return
+    }
+    throw new Error('the pull has no end')
+  })
+})
+
+const spoilFiles =
+  (fault: FaultKind) =>
+  (request: { readonly url?: string | undefined }): FaultKind | undefined =>
+    request.url?.includes('safetensors') ? fault : undefined
+
+describe('for good', () => {
+  it.each([
+    [{ kind: 'drop' }, 'hub-unreachable'],
+    [{ kind: 'corrupt' }, 'hub-corrupt'],
+    [{ kind: 'status', status: 500 }, 'hub-unavailable'],
+    [{ kind: 'status', status: 429, retryAfter: '7' }, 'hub-rate-limited'],
+    [{ kind: 'hang' }, 'hub-timeout'],
+  ] as const)('%j ends as %s and leaves the old state', async (fault, code) => {
+    const server = await hub()
+    const options = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
+    await pushPrompt({ ...options, dir: await promptFolder(1) })
+    const cacheDir = await folder()
+    const out = join(await folder(), 'out')
+    await pullPrompt({ ...options, cacheDir, out })
+    await pushPrompt({ ...options, dir: await promptFolder(2) })
+    const proxy = await faultProxy(server, spoilFiles(fault))
+    const clock = quickClock()
+    const pull = pullPrompt({ ...options, hubUrl: proxy.url, cacheDir, out, force: true, clock, timeoutMs: 100 })
+    await expect(pull).rejects.toMatchObject({ code })
+    await expect(pull).rejects.toBeInstanceOf(HubError)
+    expect(isOneOf(await readFiles(out), promptFiles(1))).toBe(true)
+    expect(isOneOf(await readFiles((await pullPrompt({ ...options, cacheDir, offline: true })).dir), promptFiles(1))).toBe(true)
+    expect((await readdir(cacheDir, { recursive: true })).filter((name) => /incomplete|unfinished|\.lock$/.test(name))).toEqual([])
+    expect(clock.waits.filter((ms) => ms >= 100)).toHaveLength(4)
+    expect(clock.waits.every((ms) => ms >= 7000)).toBe(code === 'hub-rate-limited')
+    await pullPrompt({ ...options, cacheDir, out, force: true })
+    expect(isOneOf(await readFiles(out), promptFiles(2))).toBe(true)
+  })
+
+  it('a truncated download goes on where it stopped', async () => {
+    const server = await hub()
+    const big = promptFiles(1)
+    const log = Buffer.from(Array.from({ length: 20_000 }, (_, step) => `{"step":${step},"loss":1}`).join('\n'))
+    const dir = await writeFiles(join(await folder(), 'big'), big.set('training_log.jsonl', log))
+    await pushPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, dir })
+    let sent = 0
+    const proxy = await faultProxy(server, (request) => {
+      if (!request.url?.includes('training_log')) return undefined
+      sent += 1
+      return sent < 4 ? { kind: 'truncate' } : undefined
+    })
+    const ranges: (string | undefined)[] = []
+    const watched: typeof fetch = (input, init) => {
+      if (String(input).includes('training_log')) ranges.push(new Headers(init?.headers).get('range') ?? undefined)
+      return fetch(input, init)
+    }
+    await pullPrompt({ repo: 'me/sst2', hubUrl: proxy.url, cacheDir: await folder(), clock: quickClock(), fetch: watched })
+    const half = log.length >> 1
+    expect(ranges.slice(0, 2)).toEqual([undefined, `bytes=${half}-`])
+    expect(ranges).toHaveLength(4)
+  })
+
+  it('corrupt bytes in a cache that others wrote are fetched again', async () => {
+    const server = await hub()
+    const options = { repo: 'me/sst2', hubUrl: server.url, cacheDir: await folder() }
+    await pushPrompt({ ...options, token: TOKEN, dir: await promptFolder(1) })
+    const { dir } = await pullPrompt(options)
+    const spoilt = promptFiles(1).get('adapter_model.safetensors') as Buffer
+    spoilt[spoilt.length - 1]! ^= 1
+    await writeFile(join(dir, 'adapter_model.safetensors'), spoilt)
+    await pullPrompt(options)
+    expect(isOneOf(await readFiles(dir), promptFiles(1))).toBe(true)
+  })
+
+  it('waits as Retry-After says, and not for hours', async () => {
+    const server = await hub({ rateLimit: { requests: 3, windowSeconds: 3600 } })
+    const clock = quickClock()
+    const pull = pullPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, cacheDir: await folder(), clock })
+    await expect(pull).rejects.toMatchObject({ code: 'hub-repo-not-found' })
+    const more = (): Promise<unknown> => pullPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, cacheDir: 'none', clock })
+    await expect(more()).rejects.toMatchObject({ code: 'hub-repo-not-found' })
+    await expect(more()).rejects.toMatchObject({ code: 'hub-repo-not-found' })
+    await expect(more()).rejects.toMatchObject({ code: 'hub-rate-limited', message: expect.stringMatching(/try again in \d+ s/) })
+    expect(clock.waits).toEqual([])
+  })
+})

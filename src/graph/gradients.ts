@@ -4,13 +4,12 @@ import { tensor } from '../tensor/tensor.ts'
 import type { Builder } from './builder.ts'
 import { times } from './dims.ts'
 import { describeNode } from './infer.ts'
-import type { Node, OpName, Shape, Value } from './ir.ts'
+import type { Dim, Node, OpName, Shape, Value } from './ir.ts'
 import {
   add,
   apply,
   cast,
   div,
-  exp,
   expand,
   greater,
   matMul,
@@ -42,6 +41,16 @@ export interface RuleInput<K extends OpName = OpName> {
  */
 export type Rule<K extends OpName> = (rule: RuleInput<K>) => readonly (() => Value)[]
 
+/** Labels [N] as a column of indices, ignored ones as 0, and 1 or 0 for whether they count: both [N, 1]. */
+export function labelsOf(g: Builder, labels: Value): { readonly label: Value; readonly isLabel: Value } {
+  const column = reshape(g, labels, [labels.shape[0] as Dim, 1])
+  const ignored = g.constant(tensor('I64', [], BigInt64Array.of(-1n)))
+  return {
+    label: apply(g, 'Clip', [column], { min: 0, max: Number.MAX_SAFE_INTEGER }),
+    isLabel: cast(g, greater(g, column, ignored), 'F32'),
+  }
+}
+
 /** Marks operators through which no gradient is asked for (comparisons, indices, operators that only gradients use). */
 export const NOT_DIFFERENTIABLE: unique symbol = Symbol('not differentiable')
 
@@ -58,6 +67,7 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
   Sub: ({ g, d }) => [() => d, () => apply(g, 'Neg', [d], {})],
   Mul: ({ g, inputs: [a, b], d }) => [() => mul(g, d, b), () => mul(g, d, a)],
   Div: ({ g, inputs: [, b], outputs: [y], d }) => [() => div(g, d, b), () => apply(g, 'Neg', [div(g, mul(g, d, y), b)], {})],
+  Min: NOT_DIFFERENTIABLE,
   Equal: NOT_DIFFERENTIABLE,
   Less: NOT_DIFFERENTIABLE,
   Greater: NOT_DIFFERENTIABLE,
@@ -69,8 +79,9 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
   Neg: ({ g, d }) => [() => apply(g, 'Neg', [d], {})],
   Sqrt: ({ g, outputs: [y], d }) => [() => div(g, d, scale(g, y, 2))],
   Exp: ({ g, outputs: [y], d }) => [() => mul(g, d, y)],
-  // three times faster than Where in onnxruntime
-  Relu: ({ g, outputs: [y], d }) => [() => mul(g, cast(g, greater(g, y, g.scalar(0)), 'F32'), d)],
+  // y is never negative: min(2^100·y, 1) is its step, in half the time that onnxruntime takes to compare and cast
+  Relu: ({ g, outputs: [y], d }) => [() => mul(g, apply(g, 'Min', [scale(g, y, 2 ** 100), g.scalar(1)], {}), d)],
+  Log: ({ g, inputs: [x], d }) => [() => div(g, d, x)],
   Tanh: ({ g, outputs: [y], d }) => [() => mul(g, d, oneMinus(g, mul(g, y, y)))],
   Sigmoid: ({ g, outputs: [y], d }) => [() => mul(g, d, mul(g, y, oneMinus(g, y)))],
   Clip: NOT_DIFFERENTIABLE,
@@ -96,15 +107,15 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
         x.shape,
       ),
   ],
+  ReduceMax: NOT_DIFFERENTIABLE,
   Softmax: ({ g, outputs: [p], d }) => [() => mul(g, p, sub(g, d, reduceSum(g, mul(g, d, p), [lastAxis(p)], true)))],
-  SoftmaxCrossEntropyLoss: ({ g, inputs: [logits, labels], outputs: [, logProbabilities], d }) => [
+  CrossEntropy: ({ g, inputs: [logits, labels], outputs: [, probabilities], d }) => [
     () => {
       // (p − 1 at the label) · d, and nothing where the label is ignored
-      const rows = logits.shape[0] as Shape[number]
-      const isLabel = cast(g, greater(g, labels, g.constant(tensor('I64', [], BigInt64Array.of(-1n)))), 'F32') // [N]
-      const weight = reshape(g, mul(g, d, isLabel), [rows, 1])
-      const label = reshape(g, apply(g, 'Clip', [labels], { min: 0, max: Number.MAX_SAFE_INTEGER }), [rows, 1])
-      return apply(g, 'ScatterAdd', [mul(g, exp(g, logProbabilities), weight), label, apply(g, 'Neg', [weight], {})], {})
+      const column: Shape = [logits.shape[0] as Dim, 1]
+      const { label, isLabel } = labelsOf(g, labels)
+      const weight = mul(g, reshape(g, d, column), isLabel)
+      return apply(g, 'ScatterAdd', [mul(g, probabilities, weight), label, apply(g, 'Neg', [weight], {})], {})
     },
   ],
   RmsNorm: ({ g, inputs: [x, weight], outputs: [, inverse], d }) => [
@@ -150,6 +161,7 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
     },
   ],
   OneHot: NOT_DIFFERENTIABLE,
+  Pick: NOT_DIFFERENTIABLE,
   ScatterAdd: NOT_DIFFERENTIABLE,
   Range: NOT_DIFFERENTIABLE,
 }

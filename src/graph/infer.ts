@@ -33,6 +33,7 @@ export const INFER: { readonly [K in OpName]: Infer<K> } = {
   Sub: elementwise,
   Mul: elementwise,
   Div: elementwise,
+  Min: elementwise,
   Equal: compare,
   Less: compare,
   Greater: compare,
@@ -41,6 +42,7 @@ export const INFER: { readonly [K in OpName]: Infer<K> } = {
   Sqrt: same,
   Exp: same,
   Relu: same,
+  Log: same,
   Tanh: same,
   Sigmoid: same,
   Clip: same,
@@ -61,10 +63,11 @@ export const INFER: { readonly [K in OpName]: Infer<K> } = {
       { dtype, shape: keep ? shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim)) : shape.filter((_, axis) => !axes.includes(axis)) },
     ]
   },
+  ReduceMax: (inputs) => reshaped(inputs, [...at(inputs, 0).shape.slice(0, -1), 1]),
   Softmax: same,
-  SoftmaxCrossEntropyLoss: (inputs) => {
+  CrossEntropy: (inputs) => {
     const logits = at(inputs, 0)
-    agree('SoftmaxCrossEntropyLoss', axisOf(logits, 0), axisOf(at(inputs, 1), 0))
+    agree('CrossEntropy', axisOf(logits, 0), axisOf(at(inputs, 1), 0))
     return [
       { dtype: logits.dtype, shape: logits.shape.slice(0, 1) },
       { dtype: logits.dtype, shape: logits.shape },
@@ -93,6 +96,7 @@ export const INFER: { readonly [K in OpName]: Infer<K> } = {
   Slice: (inputs, { axis, size }) => reshaped(inputs, replaceAxis(at(inputs, 0).shape, axis, size)),
   Gather: (inputs) => reshaped(inputs, [...at(inputs, 1).shape, ...at(inputs, 0).shape.slice(1)]),
   OneHot: (inputs, { depth }) => [{ dtype: 'F32', shape: [depth, ...at(inputs, 0).shape] }],
+  Pick: (inputs) => reshaped(inputs, at(inputs, 1).shape),
   ScatterAdd: same,
   Range: (_, { size }) => [{ dtype: 'I64', shape: [size] }],
 }

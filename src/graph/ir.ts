@@ -24,6 +24,7 @@ export interface OpAttributes {
   Sub: None
   Mul: None
   Div: None
+  Min: None
   Equal: None
   Less: None
   Greater: None
@@ -32,6 +33,7 @@ export interface OpAttributes {
   Sqrt: None
   Exp: None
   Relu: None
+  Log: None
   Tanh: None
   Sigmoid: None
   Clip: { readonly min: number; readonly max: number }
@@ -41,11 +43,13 @@ export interface OpAttributes {
   Gemm: { readonly transA: boolean; readonly transB: boolean }
   MatMul: None // batched
   // reductions
+  /** Over the last axis, kept as 1. */
+  ReduceMax: None
   ReduceSum: { readonly axes: readonly number[]; readonly keep: boolean }
   /** Over the last axis. */
   Softmax: None
-  /** logits [N, V], labels [N] (-100 = ignored) -> loss [N], log-probabilities [N, V] */
-  SoftmaxCrossEntropyLoss: None
+  /** logits [N, V], labels [N] (negative = ignored, loss 0) -> loss [N], probabilities [N, V]; not in ONNX */
+  CrossEntropy: None
   /** x [.., D], weight [D] -> y [.., D], inverse root mean square [.., 1]; the mean is not subtracted (T5 layer norm) */
   RmsNorm: { readonly epsilon: number }
   /** x -> gelu(x) by the tanh approximation ("gelu_new"), and the gate σ(…) with gelu(x) = x·gate */
@@ -62,6 +66,8 @@ export interface OpAttributes {
   Gather: None
   /** indices [..] -> [depth, ..], 1 where the index is the row's number (axis 0) */
   OneHot: { readonly depth: Dim }
+  /** data [N, V], indices [N, 1] -> [N, 1] */
+  Pick: None
   /** data [N, V], indices [N, 1], updates [N, 1]: adds into a copy of data */
   ScatterAdd: None
   /** -> [n] i64: 0 … n-1 */

@@ -1,17 +1,17 @@
 /** Passes between the canonical graph and an engine: decompositions of what it lacks, fusions of what it does better in one. */
 import type { Builder } from './builder.ts'
 import type { Capabilities } from './engine.ts'
-import { GELU_A, GELU_C } from './gradients.ts'
+import { GELU_A, GELU_C, labelsOf } from './gradients.ts'
 import type { Graph, Node, Value } from './ir.ts'
-import { add, apply, div, mul, reduceSum, scale, sigmoid } from './ops.ts'
+import { add, apply, div, mul, reduceSum, reshape, scale, sigmoid, softmax, sub } from './ops.ts'
 import { rewrite } from './rewrite.ts'
 
 /** The graph as an engine with these capabilities runs it best. */
 export function specialise(graph: Graph, capabilities: Capabilities): Graph {
-  return fuseSums(decompose(graph, capabilities.contrib ? ['Gelu'] : ['Gelu', 'RmsNorm']))
+  return fuseSums(decompose(graph, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm']))
 }
 
-type Composite = 'Gelu' | 'RmsNorm'
+type Composite = 'Gelu' | 'CrossEntropy' | 'RmsNorm'
 
 /** Composite operators in elementary ones. */
 const DECOMPOSE: { readonly [K in Composite]: (g: Builder, inputs: readonly Value[], node: Node<K>) => readonly Value[] } = {
@@ -20,6 +20,15 @@ const DECOMPOSE: { readonly [K in Composite]: (g: Builder, inputs: readonly Valu
     const cubic = add(g, scale(g, mul(g, input, input), 2 * GELU_C * GELU_A), g.scalar(2 * GELU_C))
     const gate = sigmoid(g, mul(g, input, cubic))
     return [mul(g, input, gate), gate]
+  },
+  CrossEntropy: (g, [x, labels]) => {
+    // loss = log Σ exp(logits) − logit of the label; the sum comes from the most likely token, whose probability never underflows
+    const logits = x as Value
+    const { label, isLabel } = labelsOf(g, labels as Value)
+    const probabilities = softmax(g, logits)
+    const logSum = sub(g, apply(g, 'ReduceMax', [logits], {}), apply(g, 'Log', [apply(g, 'ReduceMax', [probabilities], {})], {}))
+    const loss = mul(g, sub(g, logSum, apply(g, 'Pick', [logits, label], {})), isLabel) // [N, 1]
+    return [reshape(g, loss, logits.shape.slice(0, 1)), probabilities]
   },
   RmsNorm: (g, [x, weight], { attributes }) => {
     const [input, gain] = [x as Value, weight as Value]

@@ -201,6 +201,7 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
   Sub: plain(),
   Mul: plain(),
   Div: plain(),
+  Min: plain(),
   Equal: plain(),
   Less: plain(),
   Greater: plain(),
@@ -209,6 +210,7 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
   Sqrt: plain(),
   Exp: plain(),
   Relu: plain(),
+  Log: plain(),
   Tanh: plain(),
   Sigmoid: plain(),
   Clip: withInputs(({ inputs: [x], attributes: { min, max } }, emitter) =>
@@ -224,8 +226,12 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
     ({ attributes }, emitter) => [emitter.ints(attributes.axes)],
     ({ keep }) => ({ keepdims: flag(keep) }),
   ),
+  ReduceMax: withInputs(
+    (_, emitter) => [emitter.ints([-1])],
+    () => ({ keepdims: 1n }),
+  ),
   Softmax: plain(() => ({ axis: -1n })),
-  SoftmaxCrossEntropyLoss: plain(() => ({ reduction: 'none', ignore_index: -100n })),
+  CrossEntropy: plain(), // not emitted: passes take it apart
   RmsNorm: plain(({ epsilon }) => ({ axis: -1n, epsilon, stash_type: 1n }), 'SimplifiedLayerNormalization'),
   Gelu: plain(), // not emitted: passes take it apart
   Reshape: (node, emitter) => {
@@ -247,6 +253,7 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
     ({ attributes }, emitter) => [emitter.shape([attributes.depth]), emitter.floats([0, 1])],
     () => ({ axis: 0n }),
   ),
+  Pick: plain(() => ({ axis: 1n }), 'GatherElements'),
   ScatterAdd: (node, emitter) => {
     const [data, indices, updates] = node.inputs.map(emitter.name) as [string, string, string]
     emitter.node('ScatterElements', [data, indices, updates], emitter.outputs(node), { axis: 1n, reduction: 'add' })

@@ -19,6 +19,7 @@ import {
   sigmoid,
   softmax,
   sub,
+  swapLast,
   transpose,
 } from '../graph/ops.ts'
 import { tensor } from '../tensor/tensor.ts'
@@ -29,6 +30,8 @@ import { embeddingNames, finalNormWeight, headNames, normWeight, partWeight, typ
 export interface Context {
   readonly g: Builder
   readonly config: T5Config
+  /** Targets are much shorter than d_kv: cross-attention then costs less with its key and value weights absorbed. */
+  readonly shortTargets?: boolean
 }
 
 /** Added to the score of a key that may not be seen: the lowest F32, as PyTorch has it. */
@@ -54,19 +57,47 @@ export function positionBias({ g, config }: Context, side: Side, block: number, 
   return reshape(g, transpose(g, seen, [2, 0, 1]), [1, heads, ...buckets.shape])
 }
 
-/** Splits [B·S, H·d] into heads [B, S, H, d] and reorders the axes. */
-export function splitHeads({ g, config }: Context, x: Value, batch: Dim, length: Dim, perm: readonly number[]): Value {
-  return transpose(g, reshape(g, x, [batch, length, config.heads, config.headWidth]), perm)
-}
-export const TO_HEADS: readonly number[] = [0, 2, 1, 3] // [B, H, S, d]
-export const TO_KEYS: readonly number[] = [0, 2, 3, 1] // [B, H, d, S]
+/** Splits [B·S, H·d] into heads [B, H, S, d]. */
+export const splitHeads = ({ g, config }: Context, x: Value, batch: Dim, length: Dim): Value =>
+  transpose(g, reshape(g, x, [batch, length, config.heads, config.headWidth]), [0, 2, 1, 3])
 
-/** Attention of queries [B, H, Q, d] over keys [B, H, d, S] and values [B, H, S, d] -> [B·Q, H·d]. T5 does not scale the scores. */
+/** Attention of queries [B, H, Q, d] over keys and values [B, H, S, d] -> [B·Q, H·d]. T5 does not scale the scores. */
 export function attend({ g, config }: Context, queries: Value, keys: Value, values: Value, bias: Value): Value {
   const [batch, , length] = queries.shape as [Dim, Dim, Dim]
-  const weights = softmax(g, add(g, matMul(g, queries, keys), bias)) // [B, H, Q, S]
+  const weights = softmax(g, add(g, matMul(g, queries, swapLast(g, keys)), bias)) // [B, H, Q, S]
   const mixed = transpose(g, matMul(g, weights, values), [0, 2, 1, 3]) // [B, Q, H, d]
   return reshape(g, mixed, [times(batch, length), config.heads * config.headWidth])
+}
+
+/**
+ * Cross-attention without projecting the encoder's side: q·(W_k·e) = (q·W_k)·e and P·(W_v·e) = W_v·(P·e), so that all products with the long
+ * hidden states [B·S, D] are by H·Q rows. Cheaper than projecting them while Q < d. Queries [B·Q, H·d] -> [B·Q, H·d].
+ */
+export function attendAbsorbed(
+  { g, config }: Context,
+  block: number,
+  queries: Value,
+  [batch, length]: readonly [Dim, Dim],
+  hidden: Value,
+  keys: Dim,
+  bias: Value,
+): Value {
+  const { heads, headWidth, width } = config
+  const rows = times(batch, length)
+  const weight = (name: 'k' | 'v'): Value =>
+    reshape(g, g.weight(partWeight('decoder', block, 'EncDecAttention', name), [heads * headWidth, width]), [heads, headWidth, width])
+  const memory = reshape(g, hidden, [batch, keys, width])
+  /** [H, B·Q, D] <-> [B, H·Q, D] */
+  const byRow = (x: Value): Value =>
+    reshape(g, transpose(g, reshape(g, x, [heads, batch, length, width]), [1, 0, 2, 3]), [batch, times(heads, length), width])
+  const byHead = (x: Value): Value =>
+    reshape(g, transpose(g, reshape(g, x, [batch, heads, length, width]), [1, 0, 2, 3]), [heads, rows, width])
+  const split = transpose(g, reshape(g, queries, [rows, heads, headWidth]), [1, 0, 2]) // [H, B·Q, d]
+  const scores = matMul(g, byRow(matMul(g, split, weight('k'))), swapLast(g, memory)) // [B, H·Q, S]
+  const weights = softmax(g, add(g, reshape(g, scores, [batch, heads, length, keys]), bias))
+  const mixed = matMul(g, reshape(g, weights, [batch, times(heads, length), keys]), memory) // [B, H·Q, D]
+  const values = matMul(g, byHead(mixed), swapLast(g, weight('v'))) // [H, B·Q, d]
+  return reshape(g, transpose(g, values, [1, 0, 2]), [rows, heads * headWidth])
 }
 
 /** One projection of an attention part: x [N, D] -> [N, H·d]. */

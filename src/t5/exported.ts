@@ -5,7 +5,7 @@
 import { createBuilder, type Builder } from '../graph/builder.ts'
 import { times } from '../graph/dims.ts'
 import type { Dim, Graph, Value } from '../graph/ir.ts'
-import { add, apply, concat, gather, range, reshape, slice, sub, swapLast } from '../graph/ops.ts'
+import { add, apply, concat, gather, range, reshape, slice, sub } from '../graph/ops.ts'
 import { tensor } from '../tensor/tensor.ts'
 import {
   attend,
@@ -19,7 +19,6 @@ import {
   positionBias,
   project,
   splitHeads,
-  TO_HEADS,
   type AttentionPart,
   type Context,
 } from './blocks.ts'
@@ -84,14 +83,14 @@ export function buildMergedDecoder(config: T5Config): Graph {
   const attention = (block: number, part: AttentionPart, x: Value, from: Value | undefined, lengths: Lengths, bias: Value): Value => {
     const inner = normed(context, 'decoder', block, part, x)
     const of = (weight: 'q' | 'k' | 'v', source: Value, length: Dim): Value =>
-      splitHeads(context, project(context, 'decoder', block, part, weight, source), BATCH, length, TO_HEADS)
+      splitHeads(context, project(context, 'decoder', block, part, weight, source), BATCH, length)
     const [side, name] = part === 'SelfAttention' ? (['self', 'decoder'] as const) : (['cross', 'encoder'] as const)
     const [pastKeys, pastValues] = (pasts[block] as (typeof pasts)[number])[side]
     const keys = cached(pastKeys, of('k', from ?? inner, lengths.added), lengths.all)
     const values = cached(pastValues, of('v', from ?? inner, lengths.added), lengths.all)
     presents[`present.${block}.${name}.key`] = keys
     presents[`present.${block}.${name}.value`] = values
-    const mixed = attend(context, of('q', inner, TARGET), swapLast(g, keys), values, bias)
+    const mixed = attend(context, of('q', inner, TARGET), keys, values, bias)
     return attentionOutput(context, 'decoder', block, part, mixed, x)
   }
 

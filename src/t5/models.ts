@@ -32,7 +32,7 @@ export function buildEncoder(config: T5Config, options: { readonly prompted: boo
  */
 export function buildDecoder(config: T5Config): Graph {
   const g = createBuilder('decoder')
-  const context = { g, config }
+  const context = { g, config, shortTargets: true }
   const ids = g.input('decoder_input_ids', 'I64', ['B', 'U'])
   const buckets = g.input('decoder_buckets', 'I64', ['U', 'U'])
   const hidden = reshape(g, g.input('encoder_hidden_states', 'F32', ['B', 'S', config.width]), [times('B', 'S'), config.width])

@@ -4,6 +4,7 @@ import type { Dim, Value } from '../graph/ir.ts'
 import { add, concat, gather, reshape } from '../graph/ops.ts'
 import {
   attend,
+  attendAbsorbed,
   attentionOutput,
   embed,
   feedForward,
@@ -14,8 +15,6 @@ import {
   positionBias,
   project,
   splitHeads,
-  TO_HEADS,
-  TO_KEYS,
   type Context,
 } from './blocks.ts'
 import type { Side } from './names.ts'
@@ -81,9 +80,8 @@ export function decoderStack(context: Context, ids: Value, buckets: Value, hidde
 function selfAttention(context: Context, side: Side, block: number, x: Value, [batch, length]: [Dim, Dim], bias: Value): Value {
   const part = 'SelfAttention'
   const inner = normed(context, side, block, part, x)
-  const heads = (weight: 'q' | 'k' | 'v', perm: readonly number[]): Value =>
-    splitHeads(context, project(context, side, block, part, weight, inner), batch, length, perm)
-  const mixed = attend(context, heads('q', TO_HEADS), heads('k', TO_KEYS), heads('v', TO_HEADS), bias)
+  const heads = (weight: 'q' | 'k' | 'v'): Value => splitHeads(context, project(context, side, block, part, weight, inner), batch, length)
+  const mixed = attend(context, heads('q'), heads('k'), heads('v'), bias)
   return attentionOutput(context, side, block, part, mixed, x)
 }
 
@@ -97,15 +95,12 @@ function crossAttention(
   bias: Value,
 ): Value {
   const part = 'EncDecAttention'
-  const queries = splitHeads(
-    context,
-    project(context, 'decoder', block, part, 'q', normed(context, 'decoder', block, part, x)),
-    batch,
-    length,
-    TO_HEADS,
-  )
-  const memory = (weight: 'k' | 'v', perm: readonly number[]): Value =>
-    splitHeads(context, project(context, 'decoder', block, part, weight, hidden), batch, keys, perm)
-  const mixed = attend(context, queries, memory('k', TO_KEYS), memory('v', TO_HEADS), bias)
+  const queries = project(context, 'decoder', block, part, 'q', normed(context, 'decoder', block, part, x))
+  if (context.shortTargets) {
+    const mixed = attendAbsorbed(context, block, queries, [batch, length], hidden, keys, bias)
+    return attentionOutput(context, 'decoder', block, part, mixed, x)
+  }
+  const memory = (weight: 'k' | 'v'): Value => splitHeads(context, project(context, 'decoder', block, part, weight, hidden), batch, keys)
+  const mixed = attend(context, splitHeads(context, queries, batch, length), memory('k'), memory('v'), bias)
   return attentionOutput(context, 'decoder', block, part, mixed, x)
 }

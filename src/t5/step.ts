@@ -17,6 +17,8 @@ export const IGNORED: bigint = -100n
 export interface StepOptions {
   /** Leave the gradients out: the loss of a development set costs a third. */
   readonly lossOnly?: boolean
+  /** The longest target in tokens, where known: short ones (the default) are computed another way. */
+  readonly maxTargetTokens?: number
 }
 
 /** One batch, as the caller has it. */
@@ -37,7 +39,7 @@ export interface StepBatch {
  */
 export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
   const g = createBuilder('soft_prompt_step')
-  const context = { g, config }
+  const context = { g, config, shortTargets: (options.maxTargetTokens ?? 1) <= config.headWidth / 2 }
   const inputIds = g.input('input_ids', 'I64', ['B', 'T'])
   const attentionMask = g.input('attention_mask', 'I64', ['B', 'T'])
   const labels = g.input('labels', 'I64', ['B', 'U'])
@@ -52,7 +54,7 @@ export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
   const hidden = encoderStack(context, embedded, encoderBuckets)
   const logits = head(context, decoderStack(context, decoderIds, decoderBuckets, hidden, embedded.mask)) // [B·U, V]
   const flatLabels = reshape(g, labels, [times('B', 'U')])
-  const tokenLoss = apply(g, 'SoftmaxCrossEntropyLoss', [logits, flatLabels], {})
+  const tokenLoss = apply(g, 'CrossEntropy', [logits, flatLabels], {})
   const rowLoss = reduceSum(g, reshape(g, tokenLoss, ['B', 'U']), [1], false)
   const isToken = cast(g, greater(g, labels, g.constant(tensor('I64', [], BigInt64Array.of(-1n)))), 'F32')
   const outputs = { row_loss: rowLoss, row_tokens: reduceSum(g, isToken, [1], false) }

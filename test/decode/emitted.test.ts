@@ -35,7 +35,7 @@ function hiddenError(got: Tensor<'F32'>, expected: number[][][], mask: readonly 
 
 for (const model of ['tiny-t5-v10', 'tiny-t5-v11']) {
   test(`${model}: hidden states and greedy tokens equal PyTorch's, bare and with each prompt`, async () => {
-    const { config, weights } = readCheckpoint(model)
+    const { config, weights } = await readCheckpoint(model)
     const { startId, eosId, padId } = config
     const reference = references[model]!
     const seq2seq = await emittedSeq2Seq(createEngine(ort, { threads: 1 }), config, weights)

@@ -94,9 +94,8 @@ const CASES: { readonly [K in OpName]?: readonly Case[] } = {
     { shapes: [[2, 3, 4]], build: op('ReduceSum', { axes: [0, 2], keep: false }) },
   ],
   Softmax: [{ shapes: [[2, 2, 3]], build: op('Softmax') }],
-  SoftmaxCrossEntropyLoss: [
-    { shapes: [[3, 4]], build: (g, [x]) => apply(g, 'SoftmaxCrossEntropyLoss', [x!, ints(g, [3], [2, -100, 0])], {}) },
-  ],
+  Log: [{ shapes: [[2, 3]], build: op('Log'), at: positive }],
+  CrossEntropy: [{ shapes: [[3, 4]], build: (g, [x]) => apply(g, 'CrossEntropy', [x!, ints(g, [3], [2, -100, 0])], {}) }],
   RmsNorm: [{ shapes: [[2, 4], [4]], build: op('RmsNorm', { epsilon: 0.01 }) }],
   Gelu: [{ shapes: [[3, 4]], build: op('Gelu') }],
   Reshape: [{ shapes: [[2, 6]], build: op('Reshape', { shape: [3, 4] }) }],

@@ -57,6 +57,7 @@ const RUN: { readonly [K in OpName]: Run<K> } = {
   Sub: binary((a, b) => a - b),
   Mul: binary((a, b) => a * b),
   Div: binary((a, b) => a / b),
+  Min: binary(Math.min),
   Equal: binary((a, b) => Number(a === b)),
   Less: binary((a, b) => Number(a < b)),
   Greater: binary((a, b) => Number(a > b)),
@@ -64,6 +65,7 @@ const RUN: { readonly [K in OpName]: Run<K> } = {
   Neg: unary((x) => -x),
   Sqrt: unary(Math.sqrt),
   Exp: unary(Math.exp),
+  Log: unary(Math.log),
   Relu: unary((x) => Math.max(0, x)),
   Tanh: unary(Math.tanh),
   Sigmoid: unary(sigmoid),
@@ -101,10 +103,14 @@ const RUN: { readonly [K in OpName]: Run<K> } = {
     }
     return [array(keep ? kept : shape!, sums)]
   },
+  ReduceMax: ([x], _, [shape]) => [fill(shape!, (index) => Math.max(...lastRow(x!, index)))],
   Softmax: ([x], _, [shape]) => [fill(shape!, (index) => Math.exp(at(x!, index) - logSumExp(lastRow(x!, index))))],
-  SoftmaxCrossEntropyLoss: ([logits, labels], _, [lossShape, shape]) => {
+  CrossEntropy: ([logits, labels], _, [lossShape, shape]) => {
     const logs = fill(shape!, (index) => at(logits!, index) - logSumExp(lastRow(logits!, index)))
-    return [fill(lossShape!, ([row]) => (labels!.data[row!] === -100 ? 0 : -at(logs, [row!, labels!.data[row!]!]))), logs]
+    return [
+      fill(lossShape!, ([row]) => (labels!.data[row!]! < 0 ? 0 : -at(logs, [row!, labels!.data[row!]!]))),
+      fill(shape!, (index) => Math.exp(at(logs, index))),
+    ]
   },
   RmsNorm: ([x, weight], { epsilon }, [shape, inverseShape]) => {
     const inverse = fill(inverseShape!, (index) => {
@@ -137,6 +143,7 @@ const RUN: { readonly [K in OpName]: Run<K> } = {
     return [fill(shape!, (index) => at(data!, [at(indices!, index.slice(0, rank)), ...index.slice(rank)]))]
   },
   OneHot: ([indices], _, [shape]) => [fill(shape!, ([row, ...rest]) => Number(at(indices!, rest) === row))],
+  Pick: ([data, indices], _, [shape]) => [fill(shape!, ([row]) => at(data!, [row!, indices!.data[row!]!]))],
   ScatterAdd: ([data, indices, updates]) => {
     const out = [...data!.data]
     for (const [row, column] of indices!.data.entries()) out[row * data!.shape[1]! + column]! += updates!.data[row]!

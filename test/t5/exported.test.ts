@@ -49,7 +49,7 @@ async function greedy(decoder: Program, config: T5Config, hidden: Tensor, mask: 
 }
 
 test.each(['tiny-t5-v10', 'tiny-t5-v11'])('%s: cached greedy decoding yields PyTorch’s tokens', async (model) => {
-  const { config, weights } = readCheckpoint(model)
+  const { config, weights } = await readCheckpoint(model)
   const engine = createEngine(ort, { threads: 1, capabilities: { contrib: false } })
   const { input_ids, attention_mask, base_greedy } = references[model]!
   const encoder = await engine.load(buildExportedEncoder(config), weights)

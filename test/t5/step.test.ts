@@ -47,17 +47,18 @@ function relativeError(got: ArrayLike<number>, expected: readonly number[]): num
 }
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
-const engines = {
-  fast: createEngine(ort, { threads: 1 }),
-  'low memory': createEngine(ort, { threads: 1, memory: 'low' }),
-  'standard operators': createEngine(ort, { threads: 1, capabilities: { contrib: false } }),
+const ways = {
+  fast: { engine: createEngine(ort, { threads: 1 }), options: {} },
+  'low memory': { engine: createEngine(ort, { threads: 1, memory: 'low' }), options: {} },
+  'standard operators': { engine: createEngine(ort, { threads: 1, capabilities: { contrib: false } }), options: {} },
+  'long targets': { engine: createEngine(ort, { threads: 1 }), options: { maxTargetTokens: 1000 } },
 }
 
 for (const model of ['tiny-t5-v10', 'tiny-t5-v11']) {
-  for (const [name, engine] of Object.entries(engines)) {
+  for (const [name, { engine, options }] of Object.entries(ways)) {
     test(`${model}: loss and prompt gradient equal PyTorch's in f64 (${name})`, async () => {
-      const { config, weights } = readCheckpoint(model)
-      const program = await engine.load(buildStep(config), weights)
+      const { config, weights } = await readCheckpoint(model)
+      const program = await engine.load(buildStep(config, options), weights)
       const errors: { loss: number; gradient: number }[] = []
       for (const given of golden.cases.filter((each) => each.model === model)) {
         const batch = batchOf(given)
@@ -79,8 +80,8 @@ for (const model of ['tiny-t5-v10', 'tiny-t5-v11']) {
   }
 }
 
-test('position buckets equal PyTorch’s at every distance', () => {
-  const { config } = readCheckpoint('tiny-t5-v10')
+test('position buckets equal PyTorch’s at every distance', async () => {
+  const { config } = await readCheckpoint('tiny-t5-v10')
   for (const side of ['encoder', 'decoder'] as const) {
     const got = golden.buckets[side].map((_, index) => bucketOf(index - 300, config, side === 'encoder'))
     // a decoder's later keys (bucket 0 in PyTorch, hidden by its mask) have a bucket of their own

@@ -18,7 +18,7 @@ import { gradientStep } from '../../src/train/gradient-step.ts'
 import { rms } from '../../src/train/optimizer.ts'
 import { makeRecipe, optimizerOf } from '../../src/train/recipe.ts'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
-import { readWeights } from '../t5/checkpoint.ts'
+import { openCheckpoint } from '../../adapters/checkpoint/open-checkpoint.ts'
 
 interface Golden {
   length: number
@@ -44,7 +44,7 @@ let program: Program
 
 beforeAll(async () => {
   config = parseT5Config(JSON.parse(readFileSync(`${dir}config.json`, 'utf8')))
-  weights = readWeights(`${dir}model.safetensors`)
+  weights = (await openCheckpoint(dir)).weights
   tokenizer = await openTokenizer(dir)
   const rows = golden.rows.map((row) => Object.assign(row, { where: '' }))
   examples = encodeExamples(rows, tokenizer, { maxInput: 512, maxTarget: 128 }).examples

@@ -1,0 +1,114 @@
+/**
+ * Training step: this library on onnxruntime's CPU against PyTorch + PEFT (bench/peers/peft_step.py), in turn, on the same random weights.
+ *
+ * npx tsc && node dist/bench/train-step.js --model small --batch 8 --input 64 --target 8 --prompt 100 --rounds 12
+ * Needs .peers/bin/python with torch, transformers and peft (`--python PATH` for another). PEFT runs eager with sdpa, dropout 0.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { parseArgs } from 'node:util'
+import * as ort from 'onnxruntime-node'
+import { createEngine } from '../adapters/onnxruntime/engine.ts'
+import { openCheckpoint } from '../adapters/checkpoint/open-checkpoint.ts'
+import { parseT5Config } from '../src/t5/config.ts'
+import { buildStep, stepFeeds } from '../src/t5/step.ts'
+import { tensor, type Tensor } from '../src/tensor/tensor.ts'
+
+const text = (value: string): { type: 'string'; default: string } => ({ type: 'string', default: value })
+const { values: flags } = parseArgs({
+  options: {
+    model: text('small'),
+    batch: text('8'),
+    input: text('64'),
+    target: text('8'),
+    prompt: text('100'),
+    rounds: text('12'),
+    threads: text('2'),
+    memory: text('fast'),
+    python: text('.peers/bin/python'),
+    alone: { type: 'boolean', default: false },
+  },
+})
+const [batch, input, target, length, rounds, threads] = (['batch', 'input', 'target', 'prompt', 'rounds', 'threads'] as const).map((name) =>
+  Number(flags[name]),
+) as [number, number, number, number, number, number]
+
+const folder = await mkdtemp(join(tmpdir(), 'train-step-'))
+const asked = {
+  model: flags.model,
+  batch: flags.batch,
+  input: flags.input,
+  target: flags.target,
+  prompt: flags.prompt,
+  threads: flags.threads,
+}
+const given = Object.entries(asked).flatMap(([name, value]) => [`--${name}`, value])
+const peer = spawn(resolve(flags.python), ['bench/peers/peft_step.py', ...given, '--write-weights', folder], {
+  stdio: ['pipe', 'pipe', 'ignore'],
+})
+const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]()
+const answer = async (): Promise<{ ms?: number[]; rss_mb?: number }> => JSON.parse((await lines.next()).value as string)
+await answer() // ready
+
+const { config: json, weights } = await openCheckpoint(folder)
+const config = parseT5Config(json)
+const before = performance.now()
+const engine = createEngine(ort, { threads, memory: flags.memory as 'fast' | 'low' })
+const program = await engine.load(buildStep(config), weights)
+const loadMs = performance.now() - before
+
+const random = (shape: readonly number[], most: number): Tensor<'I64'> =>
+  tensor(
+    'I64',
+    shape,
+    BigInt64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => BigInt(2 + Math.floor(Math.random() * most))),
+  )
+const prompts = Float32Array.from({ length: length * config.width }, () => Math.random() - 0.5)
+const feeds = stepFeeds(config, {
+  inputIds: random([batch, input], config.vocabSize - 2),
+  attentionMask: tensor('I64', [batch, input], new BigInt64Array(batch * input).fill(1n)),
+  labels: random([batch, target], config.vocabSize - 2),
+  rowWeight: tensor('F32', [batch], new Float32Array(batch).fill(1 / (batch * target))),
+  prompts: tensor('F32', [1, length, config.width], prompts),
+  promptIndex: tensor('I64', [batch], new BigInt64Array(batch)),
+})
+await program.run(feeds)
+
+const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] as number
+const ours: number[] = []
+const theirs: number[] = []
+let theirRss = 0
+for (let round = 0; round < rounds; round++) {
+  const start = performance.now()
+  await program.run(feeds)
+  ours.push(performance.now() - start)
+  if (flags.alone) continue
+  peer.stdin.write('1\n')
+  const { ms = [], rss_mb: rss = 0 } = await answer()
+  theirs.push(ms[0] as number)
+  theirRss = rss
+}
+peer.kill()
+await rm(folder, { recursive: true })
+
+const ratios = theirs.map((ms, round) => ms / (ours[round] as number))
+const resample = (): number => median(ratios.map(() => ratios[Math.floor(Math.random() * ratios.length)] as number))
+const spread = Array.from({ length: 2000 }, resample).toSorted((a, b) => a - b)
+const result = {
+  ...flags,
+  load_ms: Math.round(loadMs),
+  ours_ms: Math.round(median(ours)),
+  ours_rss_mb: Math.round(process.memoryUsage.rss() / 1e6),
+  ...(flags.alone
+    ? {}
+    : {
+        peft_ms: Math.round(median(theirs)),
+        peft_rss_mb: Math.round(theirRss),
+        ratio: median(ratios).toFixed(2),
+        interval: [spread[50], spread[1949]].map((value) => value?.toFixed(2)),
+      }),
+}
+process.stdout.write(`${JSON.stringify(result)}\n`)

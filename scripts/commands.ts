@@ -1,4 +1,12 @@
 /** Every command of `soft-prompts`, in the order help lists them. Each lies in the file of its name. */
 import type { Command } from './cli/command.ts'
+import { card } from './card.ts'
+import { evaluate } from './eval.ts'
+import { hub } from './hub.ts'
+import { pull } from './pull-prompt.ts'
+import { push } from './push-prompt.ts'
+import { exportCommand } from './export.ts'
+import { run } from './run.ts'
+import { train } from './train.ts'
 
-export const COMMANDS: readonly Command[] = []
+export const COMMANDS: readonly Command[] = [train, evaluate, run, exportCommand]

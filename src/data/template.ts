@@ -46,9 +46,20 @@ export function parseTemplate(text: string): Template {
   }
 }
 
+/** The value a name stands for: a field, else a path into one (`answers.text.0`). */
+function valueAt(row: Row, name: string): unknown {
+  if (Object.hasOwn(row.fields, name)) return row.fields[name]
+  let value: unknown = row.fields
+  for (const key of name.split('.')) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
+    value = (value as Record<string, unknown>)[key]
+  }
+  return value
+}
+
 /** A field as text: strings as they are, numbers and booleans by String(). @throws {DataError} `row-field` */
 export function fieldText(row: Row, name: string): string {
-  const value = Object.hasOwn(row.fields, name) ? row.fields[name] : undefined
+  const value = valueAt(row, name)
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   const found = Object.keys(row.fields).join(', ') || 'none'

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRows } from '../../adapters/rows/read-rows.ts'
 import { encodeExamples, labelsOf, toExamples } from '../../src/data/examples.ts'
+import { PRESETS, presetOf } from '../../src/data/presets.ts'
 import { parseTemplate } from '../../src/data/template.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
 
@@ -80,6 +81,26 @@ describe('templates', () => {
 
   it.each(['{missing}', '{none}', '{toString}'])('%s names the row and its fields', (text) => {
     expect(() => parseTemplate(text).render(row)).toThrow(code('row-field', /x\.jsonl:4.*premise, hypothesis/))
+  })
+})
+
+describe('presets', () => {
+  it('make text of rows as the Hub has them', () => {
+    const squad = { fields: { question: 'Who?', context: 'Ada did.', answers: { text: ['Ada', 'she'], answer_start: [0] } }, where: 'f:1' }
+    const { template, target } = presetOf('squad')
+    expect(toExamples([squad], { template: parseTemplate(template), target })).toEqual([
+      { input: 'question: Who? context: Ada did.', target: 'Ada', where: 'f:1' },
+    ])
+    const rte = presetOf('rte')
+    const row = { fields: { sentence1: 'It rains.', sentence2: 'It is wet.', label: 0n, idx: 4 }, where: 'f:2' }
+    expect(toExamples([row], { ...rte, template: parseTemplate(rte.template) })).toEqual([
+      { input: 'sentence1: It rains. sentence2: It is wet.', target: 'entailment', where: 'f:2' },
+    ])
+  })
+
+  it('all have templates that parse, and an unknown one lists them', () => {
+    for (const { template } of Object.values(PRESETS)) expect(parseTemplate(template).fields.length).toBeGreaterThan(0)
+    expect(() => presetOf('toString')).toThrow(code('preset-unknown', /sst2/))
   })
 })
 

@@ -1,0 +1,86 @@
+/** A frozen base model by folder or Hub id: configuration, weights in place, tokenizer, embedding rows. */
+import { stat, readFile, readdir } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import type { Tokenizer } from '../../src/data/tokenizer.ts'
+import { ConfigError } from '../../src/errors.ts'
+import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
+import type { WeightTable } from '../../src/tensor/weights.ts'
+import { parseT5Config, type T5Config } from '../../src/t5/config.ts'
+import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
+import { openTokenizer } from '../tokenizer/tokenizer.ts'
+
+export interface Base {
+  /** Hub id, or the folder's name. */
+  readonly id: string
+  /** Hub commit, where it was found in a Hub cache. */
+  readonly revision?: string
+  readonly dir: string
+  readonly config: T5Config
+  /** `config.json` as it is. */
+  readonly configJson: unknown
+  readonly weights: WeightTable
+  readonly tokenizer: Tokenizer
+  embeddingTable(): EmbeddingTable
+}
+
+const isFolder = async (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+
+/** The folder of Hub models that Python and `hf download` share. */
+export function hubCacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  return env['HF_HUB_CACHE'] ?? join(env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub')
+}
+
+const HUB_ID = /^[\w.-]+\/[\w.-]+$/
+
+/** The newest snapshot of a Hub id in the cache: the one that `main` names, else any. */
+async function cachedSnapshot(id: string, revision: string | undefined): Promise<{ dir: string; revision: string } | undefined> {
+  const repo = join(hubCacheFolder(), `models--${id.replaceAll('/', '--')}`)
+  const named = await readFile(join(repo, 'refs', revision ?? 'main'), 'utf8').catch(() => revision ?? '')
+  const snapshots: string[] = await readdir(join(repo, 'snapshots')).catch(() => [])
+  const commit = snapshots.includes(named.trim()) ? named.trim() : revision === undefined ? snapshots.toSorted()[0] : undefined
+  return commit === undefined ? undefined : { dir: join(repo, 'snapshots', commit), revision: commit }
+}
+
+/** Finds the folder of a base model: a folder as it stands, a Hub id in the Hub cache. @throws {ConfigError} `base-missing` */
+export async function findBase(idOrDir: string, revision?: string): Promise<{ id: string; dir: string; revision?: string }> {
+  if (await isFolder(idOrDir)) {
+    const dir = resolve(idOrDir)
+    // A snapshot folder of the cache knows its id and commit.
+    const cached = /models--([^/\\]+)[/\\]snapshots[/\\]([^/\\]+)$/.exec(dir)
+    return cached ? { id: (cached[1] as string).replaceAll('--', '/'), dir, revision: cached[2] as string } : { id: basename(dir), dir }
+  }
+  const found = HUB_ID.test(idOrDir) ? await cachedSnapshot(idOrDir, revision) : undefined
+  if (!found) {
+    throw new ConfigError(
+      'base-missing',
+      `No base model ${idOrDir}: neither a folder nor in the Hub cache (${hubCacheFolder()}). Fetch it first: hf download ${idOrDir}, or give its folder.`,
+      { facts: { base: idOrDir } },
+    )
+  }
+  return { id: idOrDir, ...found }
+}
+
+/**
+ * Opens a base model without reading its weights.
+ * @throws {ConfigError} `base-missing` | `t5-config` | `t5-activation`
+ * @throws {FormatError} `checkpoint-*` | `tokenizer-*` | `safetensors-*` | `json-*`
+ */
+export async function openBase(idOrDir: string, options: { readonly revision?: string } = {}): Promise<Base> {
+  const { id, dir, revision } = await findBase(idOrDir, options.revision)
+  const [tokenizer, checkpoint] = await Promise.all([openTokenizer(dir), openCheckpoint(dir)])
+  return {
+    id,
+    ...(revision === undefined ? {} : { revision }),
+    dir,
+    config: parseT5Config(checkpoint.config),
+    configJson: checkpoint.config,
+    weights: checkpoint.weights,
+    tokenizer,
+    embeddingTable: () => checkpoint.embeddingTable(),
+  }
+}

@@ -1,0 +1,53 @@
+/** Prompts opened together with the one base model they share, ready to answer. */
+import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
+import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
+import { ConfigError } from '../../src/errors.ts'
+import { widthOf, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { MismatchError } from '../../src/errors.ts'
+import { openBase, type Base } from './open-base.ts'
+import { openEngine, type OpenEngineOptions } from './open-engine.ts'
+import { openPrompt } from './open-prompt.ts'
+
+export interface PromptedOptions extends OpenEngineOptions {
+  /** Folders, bundles or files. */
+  readonly prompts: readonly string[]
+  /** Base model; default: the one the prompts name. */
+  readonly model?: string
+}
+
+export interface Prompted {
+  readonly base: Base
+  readonly model: Seq2Seq
+  readonly prompts: readonly { readonly name: string; readonly prompt: SoftPrompt }[]
+  dispose(): Promise<void>
+}
+
+/**
+ * Opens prompts and their base.
+ * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-missing`
+ * @throws {MismatchError} `prompt-width` and the codes of the fingerprint check.
+ */
+export async function openPrompted(options: PromptedOptions): Promise<Prompted> {
+  const prompts = await Promise.all(options.prompts.map(async (name) => ({ name, prompt: await openPrompt(name) })))
+  const named = [...new Set(prompts.map(({ prompt }) => prompt.manifest.base.id))]
+  const id = options.model ?? named[0]
+  if (id === undefined || id === '') throw new ConfigError('prompts-none', 'Name a prompt, or a base model with --model.')
+  if (options.model === undefined && named.length > 1) {
+    throw new ConfigError(
+      'prompts-bases',
+      `The prompts are of different base models (${named.join(', ')}). Ask one base's prompts at a time.`,
+      { facts: { named } },
+    )
+  }
+  const base = await openBase(id)
+  for (const { name, prompt } of prompts) {
+    if (widthOf(prompt) !== base.config.width) {
+      throw new MismatchError(
+        'prompt-width',
+        `${name} has vectors of ${widthOf(prompt)}, ${base.id} of ${base.config.width}: it was made for another model (${prompt.manifest.base.id}).`,
+      )
+    }
+  }
+  const model = await emittedSeq2Seq(await openEngine(options), base.config, base.weights)
+  return { base, model, prompts, dispose: () => model.dispose() }
+}

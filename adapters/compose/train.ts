@@ -1,0 +1,238 @@
+/** Trains a prompt from a base model and data files into a folder: the library's `train`. */
+import { createHash } from 'node:crypto'
+import { encodeExamples, labelsOf, type EncodedExample } from '../../src/data/examples.ts'
+import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
+import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
+import { ConfigError } from '../../src/errors.ts'
+import { initialise } from '../../src/prompt/initialise.ts'
+import type { Manifest, Metric } from '../../src/prompt/manifest.ts'
+import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { buildStep } from '../../src/t5/step.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
+import { checkResume } from '../../src/train/checkpoint.ts'
+import { evaluate } from '../../src/train/evaluate.ts'
+import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
+import { gradientStep } from '../../src/train/gradient-step.ts'
+import { trainLoop, type Evaluation } from '../../src/train/loop.ts'
+import { makeRecipe, type TrainRecipe } from '../../src/train/recipe.ts'
+import type { RunIdentity, TrainState } from '../../src/train/state.ts'
+import { LOG_FILE } from '../artifact/artifact.ts'
+import { writePromptFolder } from '../artifact/folder.ts'
+import { openBase, type Base } from './open-base.ts'
+import { openData, type Data, type DataOptions } from './data.ts'
+import { openEngine } from './open-engine.ts'
+import { openPrompt } from './open-prompt.ts'
+import { openRunFolder } from './run-folder.ts'
+import { baseModel } from './base-model.ts'
+
+export interface TrainPromptOptions extends DataOptions {
+  /** Base model: folder, or Hub id in the Hub cache. */
+  readonly model: string
+  readonly revision?: string
+  /** Rows to train on. */
+  readonly data: string
+  /** Development rows; without them the last step is kept. */
+  readonly dev?: string
+  /** Folder of the artifact and the run's checkpoint. */
+  readonly out: string
+  /** What differs from the paper's recipe. */
+  readonly recipe?: Readonly<Partial<Record<keyof TrainRecipe, unknown>>>
+  /** Label words; default: the answers of the data, where they repeat. `false` = compare generated text. */
+  readonly labels?: readonly string[] | false
+  /** Words to begin from, with `init: 'text'`. */
+  readonly initText?: string
+  /** Prompt to begin from, with `init: 'prompt'`. */
+  readonly initPrompt?: string
+  /** One line on what the prompt does. */
+  readonly task?: string
+  readonly device?: string
+  readonly threads?: number
+  readonly memory?: 'fast' | 'low'
+  readonly resume?: boolean
+  readonly overwrite?: boolean
+  readonly timeLimitMs?: number
+  readonly checkpointMs?: number
+  readonly signal?: AbortSignal
+  readonly createdBy?: string
+}
+
+export type TrainPromptEvent =
+  | TrainEvent
+  | {
+      readonly type: 'prepared'
+      readonly base: string
+      readonly rows: number
+      readonly devRows: number
+      readonly labels: readonly string[] | undefined
+      readonly truncatedInputs: number
+      readonly truncatedTargets: number
+      readonly recipe: TrainRecipe
+      /** The step the run goes on from. */
+      readonly resumedAt: number
+    }
+  | { readonly type: 'written'; readonly dir: string }
+
+export interface TrainPromptResult {
+  readonly reason: FinishReason
+  readonly step: number
+  /** Absent where the run was stopped before its end: its checkpoint is there, the artifact is not. */
+  readonly prompt?: SoftPrompt
+  readonly bestStep?: number
+  readonly metrics?: readonly Metric[]
+}
+
+const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
+const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+
+/**
+ * Trains and writes a soft prompt. Yields progress; returns the result.
+ * @throws {ConfigError} `recipe-*`, `out-not-empty`, `base-missing`, `training-diverged`
+ * @throws {MismatchError} `resume-mismatch`
+ * @throws {DataError} for rows that cannot be used
+ */
+export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<TrainPromptEvent, TrainPromptResult> {
+  const [engine, base, data, dev] = await Promise.all([
+    openEngine(options),
+    openBase(options.model, options.revision === undefined ? {} : { revision: options.revision }),
+    openData(options.data, options),
+    options.dev === undefined ? undefined : openData(options.dev, options),
+  ])
+  const labels = options.labels === false ? undefined : (options.labels ?? labelsOf(data.examples))
+  // Label words are the best beginning where there are any (paper, figure 3b); free text has none.
+  const recipe = makeRecipe({ ...options.recipe, init: options.recipe?.init ?? (labels ? 'labels' : 'vocab'), engine: engine.name })
+  const limits = { maxInput: recipe.maxInputTokens, maxTarget: recipe.maxTargetTokens }
+  const encoded = encodeExamples(data.examples, base.tokenizer, limits)
+  const described = baseModel(base)
+  const initial = await initialPrompt(options, recipe, base, labels)
+  const identity: RunIdentity = {
+    recipe,
+    data: data.sha256,
+    ...(dev ? { dev: dev.sha256 } : {}),
+    base: sha256(JSON.stringify(described.fingerprint ?? described.id)),
+    start: sha256(bytesOf(initial)),
+  }
+  const folder = await openRunFolder(options.out, options)
+  if (folder.saved) checkResume(folder.saved.identity, identity)
+  yield {
+    type: 'prepared',
+    base: base.id,
+    rows: data.examples.length,
+    devRows: dev?.examples.length ?? 0,
+    labels,
+    truncatedInputs: encoded.truncatedInputs,
+    truncatedTargets: encoded.truncatedTargets,
+    recipe,
+    resumedAt: folder.saved?.step ?? 0,
+  }
+
+  const program = await engine.load(buildStep(base.config), base.weights)
+  let model: Promise<Seq2Seq> | undefined
+  const devRows = dev && withTargets(dev, encodeExamples(dev.examples, base.tokenizer, limits).examples)
+  const evaluateAt = async (prompt: Float32Array, step: number): Promise<Evaluation> => {
+    model ??= emittedSeq2Seq(engine, base.config, base.weights)
+    const { metrics, warnings } = await evaluate(
+      {
+        model: await model,
+        tokenizer: base.tokenizer,
+        startId: base.config.startId,
+        rows: devRows ?? [],
+        ...(labels ? { labels } : {}),
+        split: 'dev',
+        maxNewTokens: recipe.maxTargetTokens,
+      },
+      { data: prompt, width: base.config.width },
+    )
+    return { metrics: metrics.map((metric) => Object.assign(metric, { step })), warnings }
+  }
+  try {
+    const events = trainLoop({
+      identity,
+      examples: encoded.examples,
+      padId: base.tokenizer.padId,
+      initial,
+      step: gradientStep(program, base.config),
+      now: () => performance.now(),
+      ...(devRows ? { evaluate: evaluateAt } : {}),
+      ...(folder.saved ? { resume: folder.saved } : {}),
+      ...(options.signal ? { signal: options.signal } : {}),
+      ...(options.timeLimitMs === undefined ? {} : { timeLimitMs: options.timeLimitMs }),
+      ...(options.checkpointMs === undefined ? {} : { checkpointMs: options.checkpointMs }),
+    })
+    for await (const event of events) {
+      if (event.type === 'log') await folder.log(event.line)
+      if (event.type === 'checkpoint') await folder.save(event.state)
+      yield event
+      if (event.type !== 'finished') continue
+      const { reason, state } = event
+      if (reason === 'aborted') return { reason, step: state.step }
+      const prompt = finishedPrompt(state, base, { ...manifestOf(options, recipe, data, labels), base: described })
+      await folder.publishLog(LOG_FILE)
+      await writePromptFolder(prompt, options.out, { log: LOG_FILE, heads: base.config.heads, layers: base.config.encoderLayers })
+      yield { type: 'written', dir: options.out }
+      const { bestStep, metrics } = prompt.manifest
+      return { reason, step: state.step, prompt, ...(bestStep === undefined ? {} : { bestStep }), ...(metrics ? { metrics } : {}) }
+    }
+    throw new ConfigError('training-unfinished', 'The training loop ended without saying why.')
+  } finally {
+    await program.dispose()
+    await (await model)?.dispose()
+  }
+}
+
+/** Runs a training to its end, handing each event to `onEvent`. */
+export async function drainTraining(
+  events: AsyncGenerator<TrainPromptEvent, TrainPromptResult>,
+  onEvent: (event: TrainPromptEvent) => void = () => {},
+): Promise<TrainPromptResult> {
+  for (;;) {
+    const next = await events.next()
+    if (next.done) return next.value
+    onEvent(next.value)
+  }
+}
+
+const withTargets = (data: Data, encoded: readonly EncodedExample[]): (EncodedExample & { readonly target: string })[] =>
+  encoded.map(({ inputIds, targetIds }, index) => ({ inputIds, targetIds, target: data.examples[index]?.target ?? '' }))
+
+async function initialPrompt(
+  options: TrainPromptOptions,
+  { init, length, seed }: TrainRecipe,
+  base: Base,
+  labels: readonly string[] = [],
+): Promise<Float32Array> {
+  const { width } = base.config
+  if (init === 'prompt') {
+    const { shape, data } = (await openPrompt(options.initPrompt ?? '')).embeddings
+    if (shape[0] === length && shape[1] === width) return data
+    throw new ConfigError(
+      'init-shape',
+      `The prompt to begin from is [${shape.join(', ')}], this run needs [${length}, ${width}]. Set the length to ${shape[0]}, or take another prompt.`,
+    )
+  }
+  const texts = init === 'text' ? [options.initText ?? options.task ?? ''] : labels
+  const words = texts.map((text) => base.tokenizer.encode(text).slice(0, -1))
+  return initialise({ kind: init, length, table: base.embeddingTable(), words, seed }).data
+}
+
+function manifestOf(
+  options: TrainPromptOptions,
+  recipe: TrainRecipe,
+  data: Data,
+  labels: readonly string[] | undefined,
+): Omit<Manifest, 'base'> {
+  return {
+    ...(options.task === undefined ? {} : { task: options.task }),
+    template: options.template ?? '{input}',
+    ...(labels ? { labels } : {}),
+    recipe,
+    data: { name: data.name, rows: data.examples.length, sha256: data.sha256 },
+    ...(options.createdBy === undefined ? {} : { createdBy: options.createdBy }),
+  }
+}
+
+/** The prompt of the best evaluated step, or of the last step where nothing was evaluated. */
+function finishedPrompt(state: TrainState, base: Base, manifest: Manifest): SoftPrompt {
+  const { width } = base.config
+  const { prompt, step, metrics } = state.best ?? { prompt: state.prompt, step: state.step, metrics: undefined }
+  return softPrompt(tensor('F32', [prompt.length / width, width], prompt), { ...manifest, bestStep: step, ...(metrics ? { metrics } : {}) })
+}

@@ -1,0 +1,42 @@
+/** `soft-prompts run`: answers of prompts to texts. */
+import { command, type Command } from './cli/command.ts'
+
+export const run: Command = command({
+  name: 'run',
+  summary: 'Ask prompts: the last argument is the text, or give --file or standard input.',
+  args: [{ name: 'prompt', help: 'prompt folders or bundles, then the text', variadic: true }],
+  flags: {
+    model: { kind: 'string', value: 'id|dir', help: 'base model (default: the one the prompts name)' },
+    file: { kind: 'string', value: 'file', help: 'texts, one a line; - is standard input' },
+    ensemble: { kind: 'string', value: 'how', help: 'join the answers: vote or mean', choices: ['vote', 'mean'] },
+    maxTokens: { kind: 'number', value: 'N', help: 'tokens generated at most', default: 64 },
+    device: { kind: 'string', value: 'd', help: 'cpu', default: 'cpu' },
+  },
+  examples: [
+    'soft-prompts run my-prompt "a stirring , funny film"',
+    'soft-prompts run seed-1 seed-2 seed-3 --file reviews.txt --ensemble vote --json',
+  ],
+  run: async (args, flags, out) => {
+    const { answer } = await import('../adapters/compose/answer.ts')
+    const { ConfigError } = await import('../src/errors.ts')
+    const { readLines } = await import('../adapters/rows/lines.ts')
+    const prompts = flags.file === undefined ? args.slice(0, -1) : args
+    if (prompts.length === 0)
+      throw new ConfigError('run-text', 'Name a prompt and a text: soft-prompts run my-prompt "the text" (or --file).')
+    const answers = await answer({
+      prompts,
+      texts: flags.file === undefined ? args.slice(-1) : await readLines(flags.file),
+      maxNewTokens: flags.maxTokens,
+      device: flags.device,
+      ...(flags.model === undefined ? {} : { model: flags.model }),
+      ...(flags.ensemble === undefined ? {} : { ensemble: flags.ensemble as 'vote' | 'mean' }),
+    })
+    for (const { prompt, text, answer: said, labels } of answers) {
+      const scores = labels ? `  (${labels.map(({ label, score }) => `${label} ${(100 * score).toFixed(1)} %`).join(', ')})` : ''
+      out.line(
+        `${prompts.length > 1 && flags.ensemble === undefined ? `${prompt}: ` : ''}${answers.length > 1 ? `${text} -> ` : ''}${said}${scores}`,
+      )
+    }
+    out.result(answers)
+  },
+})

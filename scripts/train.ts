@@ -1,0 +1,132 @@
+/** `soft-prompts train`: trains a prompt for a frozen T5. */
+import { command, type Command } from './cli/command.ts'
+import type { TrainPromptOptions } from '../adapters/compose/train.ts'
+
+const INITS = new Set(['labels', 'vocab', 'random', 'text'])
+
+export const train: Command = command({
+  name: 'train',
+  summary: 'Train a soft prompt for a frozen T5 on rows of your own.',
+  flags: {
+    model: { kind: 'string', value: 'id|dir', help: 'base model: a folder, or a Hub id in the Hub cache', required: true },
+    data: {
+      kind: 'string',
+      value: 'file',
+      help: 'training rows: .jsonl, .csv, .tsv, .parquet, or - for JSON Lines on standard input',
+      required: true,
+    },
+    dev: { kind: 'string', value: 'file', help: 'development rows: the step that does best on them is kept' },
+    out: { kind: 'string', value: 'dir', help: 'folder of the artifact and the checkpoint', required: true },
+    preset: { kind: 'string', value: 'task', help: "template, target and label words of a known task's rows: sst2, rte, squad, …" },
+    template: { kind: 'string', value: 't', help: 'input text with {field} names (default {input})' },
+    target: { kind: 'string', value: 'field', help: 'field with the answer (default target); answers.text.0 reaches inside' },
+    labelMap: { kind: 'string', value: 'json', help: 'raw answer to label word, as {"0": "negative", "1": "positive"}' },
+    labels: { kind: 'strings', value: 'word', help: 'label words (default: the answers, where they repeat)' },
+    generate: { kind: 'boolean', help: 'evaluate by generated text even where the answers look like labels' },
+    length: { kind: 'number', value: 'P', help: 'virtual tokens (default 100; 20 is nearly as good and faster)' },
+    init: { kind: 'string', value: 'how', help: 'labels (default), vocab, random, text, or a prompt to begin from' },
+    initText: { kind: 'string', value: 'text', help: 'words to begin from, with --init text' },
+    steps: { kind: 'number', value: 'N', help: 'updates (default 30000)' },
+    batch: { kind: 'number', value: 'N', help: 'rows a batch (default 32)' },
+    accumulate: { kind: 'number', value: 'N', help: 'batches an update (default 1)' },
+    lr: { kind: 'number', value: 'X', help: 'learning rate (default 0.3)' },
+    optimizer: {
+      kind: 'string',
+      value: 'name',
+      help: "adafactor (the paper's, default), adamw or sgd",
+      choices: ['adafactor', 'adamw', 'sgd'],
+    },
+    schedule: { kind: 'string', value: 'name', help: 'constant (default), linear or cosine', choices: ['constant', 'linear', 'cosine'] },
+    warmup: { kind: 'number', value: 'N', help: 'steps over which the rate rises (default 0)' },
+    weightDecay: { kind: 'number', value: 'X', help: 'weight decay (default 1e-5)' },
+    stepOffset: { kind: 'number', value: 'N', help: 'steps the optimizer counts before the first (default 0)' },
+    clip: { kind: 'number', value: 'X', help: 'largest norm of the gradient (default: none)' },
+    seed: { kind: 'number', value: 'N', help: 'seed of the order and the initial prompt (default 0)' },
+    evalEvery: { kind: 'number', value: 'N', help: 'steps between evaluations (default 1000)' },
+    patience: { kind: 'number', value: 'N', help: 'evaluations without a better one before the run ends (default: never)' },
+    maxInput: { kind: 'number', value: 'T', help: 'input tokens kept (default 512)' },
+    maxTarget: { kind: 'number', value: 'U', help: 'target tokens kept (default 128)' },
+    noBuckets: { kind: 'boolean', help: 'do not batch rows of like length together' },
+    device: { kind: 'string', value: 'd', help: 'cpu', default: 'cpu' },
+    threads: { kind: 'number', value: 'N', help: 'threads (default: all cores)' },
+    lowMemory: { kind: 'boolean', help: 'map the weights instead of packing them: a third of the memory, slower' },
+    resume: { kind: 'boolean', help: 'go on from the checkpoint in --out, where there is one' },
+    overwrite: { kind: 'boolean', help: 'replace a run that lies in --out' },
+    timeLimit: { kind: 'number', value: 'min', help: 'stop, saved, after this many minutes' },
+    task: { kind: 'string', value: 'text', help: 'one line on what the prompt does, for its card' },
+  },
+  examples: [
+    'soft-prompts train --model google-t5/t5-small --data reviews.jsonl --dev dev.jsonl --out my-prompt',
+    'soft-prompts train --model ./t5 --data rte.parquet --preset rte --out rte',
+    'soft-prompts train --model ./t5 --data mail.csv --template "subject: {subject} text: {body}" --target folder --out mail',
+    'soft-prompts train --model ./t5 --data reviews.jsonl --out my-prompt --steps 60000 --resume',
+  ],
+  run: async (_, flags, out) => {
+    const { drainTraining, trainPrompt } = await import('../adapters/compose/train.ts')
+    const { ConfigError } = await import('../src/errors.ts')
+    const { presetOf } = await import('../src/data/presets.ts')
+    const { trainingView } = await import('./cli/training-view.ts')
+    const { labelMap, labels, init, preset, ...rest } = flags
+    const fromPrompt = init !== undefined && !INITS.has(init)
+    let map: Record<string, string> | undefined
+    try {
+      map = labelMap === undefined ? undefined : (JSON.parse(labelMap) as Record<string, string>)
+    } catch (cause) {
+      throw new ConfigError(
+        'label-map',
+        `--label-map is not JSON: ${(cause as Error).message}. Write {"0": "negative", "1": "positive"}.`,
+        { cause },
+      )
+    }
+    const recipe = {
+      length: flags.length,
+      init: fromPrompt ? 'prompt' : init,
+      steps: flags.steps,
+      batch: flags.batch,
+      accumulate: flags.accumulate,
+      learningRate: flags.lr,
+      optimizer: flags.optimizer,
+      schedule: flags.schedule,
+      warmup: flags.warmup,
+      weightDecay: flags.weightDecay,
+      stepOffset: flags.stepOffset,
+      clipNorm: flags.clip,
+      seed: flags.seed,
+      evalEvery: flags.evalEvery,
+      patience: flags.patience,
+      maxInputTokens: flags.maxInput,
+      maxTargetTokens: flags.maxTarget,
+      buckets: flags.noBuckets ? false : undefined,
+    }
+    const stop = new AbortController()
+    const interrupt = (): void => {
+      out.note('Stopping after this step; the run can go on with --resume.')
+      stop.abort()
+    }
+    process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+    const view = trainingView(out, flags.out)
+    try {
+      const task = preset === undefined ? {} : presetOf(preset)
+      const options = given({
+        ...task,
+        ...given(rest),
+        ...given({ labelMap: map }),
+        recipe,
+        labels: flags.generate ? false : labels,
+        initPrompt: fromPrompt ? init : undefined,
+        memory: flags.lowMemory ? 'low' : undefined,
+        timeLimitMs: flags.timeLimit === undefined ? undefined : flags.timeLimit * 60_000,
+        signal: stop.signal,
+      })
+      view.finish(await drainTraining(trainPrompt(options), view.show))
+    } finally {
+      view.stop()
+      process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+    }
+  },
+})
+
+/** Leaves out what was not said. */
+function given(options: Record<string, unknown>): TrainPromptOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as TrainPromptOptions
+}

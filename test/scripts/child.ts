@@ -1,0 +1,46 @@
+/** The command line as a child process: compiled once for the test file, beside node_modules so that packages resolve. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+
+const root = new URL('../../', import.meta.url).pathname
+
+export interface Compiled {
+  /** Runs a command to its end. */
+  run(args: readonly string[], options?: { readonly stdin?: string }): Promise<{ code: number | null; stdout: string; stderr: string }>
+  /** Starts a command. */
+  start(args: readonly string[]): ChildProcess
+  remove(): void
+}
+
+/** Compiles `scripts/` and what it imports. */
+export function compile(): Compiled {
+  const cache = join(root, 'node_modules', '.cache')
+  mkdirSync(cache, { recursive: true })
+  const dir = mkdtempSync(join(cache, 'soft-prompts-test-'))
+  // Types are `npm run types`' concern: what was emitted runs.
+  const built = spawnSync(process.execPath, [
+    join(root, 'node_modules/typescript/bin/tsc'),
+    '-p',
+    join(root, 'tsconfig.build.json'),
+    '--outDir',
+    dir,
+  ])
+  if (!existsSync(join(dir, 'scripts/soft-prompts.js'))) throw new Error(`tsc wrote nothing: ${String(built.stdout)}`)
+  const start = (args: readonly string[]): ChildProcess =>
+    spawn(process.execPath, [join(dir, 'scripts/soft-prompts.js'), ...args], { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] })
+  return {
+    start,
+    run: (args, options = {}) =>
+      new Promise((resolve, reject) => {
+        const child = start(args)
+        let stdout = ''
+        let stderr = ''
+        child.stdout?.on('data', (chunk) => (stdout += String(chunk)))
+        child.stderr?.on('data', (chunk) => (stderr += String(chunk)))
+        child.stdin?.end(options.stdin ?? '')
+        child.on('error', reject).on('close', (code) => resolve({ code, stdout, stderr }))
+      }),
+    remove: () => rmSync(dir, { recursive: true, force: true }),
+  }
+}

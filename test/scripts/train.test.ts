@@ -1,0 +1,125 @@
+/** train, eval and run as people run them: child processes on the shipped base, killed and resumed. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { compile, type Compiled } from './child.ts'
+
+const root = new URL('../../', import.meta.url).pathname
+const model = join(root, 'models/t5-tiny-en')
+let cli: Compiled
+let dir = ''
+
+const rows = (from: number, count: number): string =>
+  Array.from({ length: count }, (_, index) => {
+    const good = (from + index) % 2 === 0
+    const noun = ['film', 'story', 'cast', 'script', 'ending'][(from + index) % 5]
+    return JSON.stringify({
+      input: `the ${noun} is ${good ? 'funny and warm' : 'dull and cold'} , number ${from + index} .`,
+      target: good ? 'positive' : 'negative',
+    })
+  }).join('\n')
+
+beforeAll(() => {
+  cli = compile()
+  dir = mkdtempSync(join(tmpdir(), 'soft-prompts-train-'))
+  writeFileSync(join(dir, 'train.jsonl'), rows(0, 60))
+  writeFileSync(join(dir, 'dev.jsonl'), rows(100, 20))
+})
+afterAll(() => {
+  cli?.remove()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+const STEPS = 40
+const CHOICES = `--length 5 --steps ${STEPS} --batch 4 --eval-every 10 --seed 3 --threads 1`.split(' ')
+const args = (out: string, ...more: string[]): string[] =>
+  ['train', '--model', model, '--data', join(dir, 'train.jsonl'), '--dev', join(dir, 'dev.jsonl'), '--out', join(dir, out)].concat(
+    CHOICES,
+    more,
+  )
+const bytes = (out: string, file: string): string => readFileSync(join(dir, out, file)).toString('base64')
+const FILES = ['adapter_model.safetensors', 'adapter_config.json', 'training_log.jsonl', 'soft_prompt.json']
+
+describe('train', () => {
+  let whole: { code: number | null; stdout: string; stderr: string }
+  beforeAll(async () => {
+    whole = await cli.run(args('whole', '--json'))
+  })
+
+  it('writes the artifact and says what came out', () => {
+    expect([whole.code, whole.stderr.replaceAll(/^warning.*\n/gm, '')]).toEqual([0, ''])
+    const result = JSON.parse(whole.stdout) as { reason: string; step: number; metrics: { name: string; n: number; interval: number[] }[] }
+    expect(result).toMatchObject({ reason: 'steps', step: STEPS })
+    expect(result.metrics[0]).toMatchObject({ name: 'accuracy', n: 20 })
+    const lines = readFileSync(join(dir, 'whole', 'training_log.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+    expect(lines.filter((line) => 'loss' in (JSON.parse(line) as object))).toHaveLength(STEPS)
+    expect(FILES.filter((file) => !existsSync(join(dir, 'whole', file)))).toEqual([])
+  })
+
+  it('the same seed gives the same bytes, killed with -9 at random moments and resumed', async () => {
+    let kills = 0
+    // Delays spread over the run's own length, drawn anew each time this test runs.
+    for (let attempt = 0; attempt < 60; attempt++) {
+      const child = cli.start(args('killed', '--resume'))
+      child.stdout?.resume()
+      child.stderr?.resume()
+      child.stdin?.end()
+      const closed = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)))
+      const delay = kills >= 6 ? 1e6 : 400 + Math.random() * 1200
+      const timer = setTimeout(() => child.kill('SIGKILL'), delay)
+      const code = await closed
+      clearTimeout(timer)
+      if (code === 0) break
+      kills++
+    }
+    expect(kills).toBeGreaterThan(0)
+    expect(FILES.map((file) => bytes('killed', file))).toEqual(FILES.map((file) => bytes('whole', file)))
+  })
+
+  it('stops on Ctrl-C, saved, and goes on', async () => {
+    const child = cli.start(args('stopped', '--steps', '4000'))
+    let out = ''
+    let asked = false
+    child.stdin?.end()
+    child.stderr?.resume()
+    const closed = new Promise<number | null>((resolve) => child.on('close', resolve))
+    child.stdout?.on('data', (chunk) => {
+      out += String(chunk)
+      // Once: a second one ends the process at once.
+      if (!asked && out.includes('ms for the first step')) asked = child.kill('SIGINT')
+    })
+    expect(await closed).toBe(0)
+    expect(out).toMatch(/stopped at step \d+\n.*--resume/)
+    expect((await cli.run(args('stopped', '--resume', '--quiet'))).code).toBe(0)
+    expect(bytes('stopped', 'adapter_model.safetensors')).toBe(bytes('whole', 'adapter_model.safetensors'))
+  })
+
+  it('refuses another run in the folder, and another recipe to resume', async () => {
+    const again = await cli.run(args('whole'))
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('[out-not-empty]')])
+    const other = await cli.run(args('whole', '--resume', '--lr', '0.1'))
+    expect([other.code, other.stderr]).toEqual([1, expect.stringMatching(/learningRate 0\.3 then, 0\.1 now.*\[resume-mismatch\]/)])
+  })
+
+  it('eval measures the same accuracy; run answers with label probabilities', async () => {
+    const trained = JSON.parse(whole.stdout) as { metrics: { value: number }[] }
+    const measured = await cli.run(['eval', join(dir, 'whole'), '--model', model, '--data', join(dir, 'dev.jsonl'), '--bare', '--json'])
+    const results = JSON.parse(measured.stdout) as { prompt: string; metrics: { value: number }[] }[]
+    expect(results.map(({ prompt }) => prompt)).toEqual(['(no prompt)', join(dir, 'whole')])
+    expect(results[1]?.metrics[0]?.value).toBe(trained.metrics[0]?.value)
+    const asked = await cli.run(['run', join(dir, 'whole'), 'the film is dull .', '--model', model, '--json'])
+    const [answer] = JSON.parse(asked.stdout) as { answer: string; labels: { label: string; score: number }[] }[]
+    expect(answer?.labels.map(({ label }) => label).toSorted()).toEqual(['negative', 'positive'])
+    expect(answer?.labels.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 6)
+    expect(answer?.answer).toBe(answer?.labels[0]?.label)
+  })
+
+  it('names the line of a bad row', async () => {
+    writeFileSync(join(dir, 'bad.jsonl'), '{"input": "a", "target": "b"}\n{"input": "a"}\n')
+    const { code, stderr } = await cli.run(['train', '--model', model, '--data', join(dir, 'bad.jsonl'), '--out', join(dir, 'bad')])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/bad\.jsonl:2: the field "target".*\[row-field\]/)])
+  })
+})

@@ -23,7 +23,7 @@ In JavaScript, with [soft-prompts](https://www.npmjs.com/package/soft-prompts) a
 \`\`\`js
 import { loadPrompted } from 'soft-prompts/transformers'
 
-const pipe = await loadPrompted({{ prompt_ref }})
+const pipe = await loadPrompted({{ prompt_ref }}{% if not named %}, { base: './t5' }{% endif %})
 {% if classifies %}
 console.log(await pipe.classify({{ input }}))
 {% else %}
@@ -31,6 +31,7 @@ console.log(await pipe({{ input }}))
 {% endif %}
 \`\`\`
 
+{% if named %}
 In Python, with PEFT:
 
 \`\`\`python
@@ -42,6 +43,9 @@ model = PeftModel.from_pretrained(AutoModelForSeq2SeqLM.from_pretrained({{ base_
 inputs = tokenizer({{ python_input }}, return_tensors="pt")
 print(tokenizer.decode(model.generate(**inputs, max_new_tokens={{ max_tokens }})[0], skip_special_tokens=True))
 \`\`\`
+{% else %}
+The adapter does not name its base model: give it as \`base\`.
+{% endif %}
 <!-- /soft-prompts:use -->
 
 <!-- soft-prompts:io -->

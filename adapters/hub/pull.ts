@@ -1,7 +1,7 @@
 /** Pulls a soft prompt: into the cache, and from there into a folder if one is named. */
 import { randomBytes } from 'node:crypto'
 import { copyFile, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { exists, sha256 } from './disk.ts'
 import { promptFileLimit, selectPromptFiles } from './files.ts'
@@ -35,13 +35,7 @@ export interface Pulled {
 export async function filesBelow(dir: string): Promise<string[]> {
   const items = await readdir(dir, { recursive: true, withFileTypes: true })
   const files = items.filter((item) => !item.isDirectory())
-  return files
-    .map((item) =>
-      join(item.parentPath, item.name)
-        .slice(dir.length + 1)
-        .replaceAll('\\', '/'),
-    )
-    .toSorted()
+  return files.map((item) => relative(dir, join(item.parentPath, item.name)).replaceAll('\\', '/')).toSorted()
 }
 
 async function describe(dir: string): Promise<LockedFile[]> {

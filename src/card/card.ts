@@ -83,11 +83,13 @@ function templateValues(facts: CardFacts): Record<string, unknown> {
   const { base, labels, data, recipe, metrics = [], generation } = manifest
   const best = metrics[0]
   const isPercent = best === undefined ? undefined : shownMetric(best)
-  const baseShown = hubLink(base.id, 'model')
+  // A plain PEFT adapter may not name its base.
+  const baseShown = base.id.trim() === '' ? `T5 of width ${width}` : hubLink(base.id, 'model')
   return {
-    title: text(repo?.split('/')[1] ?? manifest.task ?? `Soft prompt for ${base.id}`),
+    title: text(repo?.split('/')[1] ?? manifest.task ?? `Soft prompt for ${base.id.trim() || `a T5 of width ${width}`}`),
     task: manifest.task === undefined ? '' : text(manifest.task),
     base: baseShown,
+    named: base.id.trim() !== '',
     base_revision: base.revision === undefined ? '' : code(base.revision),
     onnx: base.onnxId === undefined ? '' : hubLink(base.onnxId, 'model'),
     length,

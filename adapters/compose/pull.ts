@@ -1,0 +1,65 @@
+/** Pull as people mean it: the environment's hub, token and cache; what comes back was read as a prompt. */
+import { readHubEnvironment } from '../hub/environment.ts'
+import { pullPrompt, type Pulled, type PullOptions } from '../hub/pull.ts'
+import { fetchSnapshot, type Snapshot } from '../hub/snapshot.ts'
+import type { RemoteFile } from '../hub/remote.ts'
+import { HubError } from '../../src/errors.ts'
+import { openPrompt } from './open-prompt.ts'
+
+export type PullRepositoryOptions = Omit<PullOptions, 'hubUrl' | 'cacheDir' | 'validate'> &
+  Partial<Pick<PullOptions, 'hubUrl' | 'cacheDir'>>
+
+/**
+ * Pulls a prompt from the Hub.
+ * @throws {HubError} | {FormatError} and other SoftPromptErrors
+ * @example const { dir } = await pullRepository({ repo: 'me/t5-small-sst2' })
+ */
+export async function pullRepository(options: PullRepositoryOptions): Promise<Pulled> {
+  return pullPrompt({ ...readHubEnvironment(), ...options, validate: openPrompt })
+}
+
+/** What of a base model is wanted: the weights to train on, or the ONNX files to attach to. */
+export type ModelParts = 'weights' | 'onnx'
+
+export interface HubModelOptions extends Partial<
+  Pick<PullOptions, 'hubUrl' | 'token' | 'cacheDir' | 'offline' | 'revision' | 'onProgress' | 'clock' | 'fetch' | 'signal'>
+> {
+  readonly parts?: ModelParts
+  /** Ending of the ONNX files' names before `.onnx`: `` (float), `_quantized`, `_fp16`, … */
+  readonly variant?: string
+}
+
+const SMALL = /^(config|generation_config|tokenizer_config|tokenizer|special_tokens_map|added_tokens)\.json$|^spiece\.model$/
+const MODEL_BYTES = 50e9
+
+function selectModel(files: readonly RemoteFile[], repo: string, parts: ModelParts, variant: string): RemoteFile[] {
+  const small = files.filter(({ path }) => SMALL.test(path))
+  const safetensors = files.filter(({ path }) => /^model(-\d{5}-of-\d{5})?\.safetensors$|^model\.safetensors\.index\.json$/.test(path))
+  // The paper's LM-adapted T5s exist as PyTorch zips only.
+  const torch = files.filter(({ path }) => /^pytorch_model(-\d{5}-of-\d{5})?\.bin(\.index\.json)?$/.test(path))
+  const onnx = files.filter(({ path }) =>
+    new RegExp(String.raw`^onnx/(encoder_model|decoder_model_merged)${variant}\.onnx(_data(_\d+)?)?$`).test(path),
+  )
+  const large = parts === 'onnx' ? onnx : safetensors.length > 0 ? safetensors : torch
+  if (!small.some(({ path }) => path === 'config.json') || large.length === 0) {
+    const wanted = parts === 'onnx' ? `onnx/encoder_model${variant}.onnx` : 'model.safetensors or pytorch_model.bin'
+    throw new HubError('hub-not-a-model', `${repo} has no config.json with ${wanted}; name another model, or a folder.`, {
+      facts: { repo, wanted },
+    })
+  }
+  const total = [...small, ...large].reduce((sum, { size }) => sum + size, 0)
+  if (total > MODEL_BYTES) throw new HubError('hub-file-too-large', `${repo} has ${total} bytes, more than the ${MODEL_BYTES} allowed.`)
+  return [...small, ...large]
+}
+
+/**
+ * Fetches a base model into the shared cache: configuration, tokenizer, and weights or ONNX files.
+ * @returns the snapshot; its `dir` is a model folder
+ * @throws {HubError} `hub-not-a-model` | …
+ * @example const { dir, commit } = await openHubModel('google-t5/t5-small')
+ */
+export async function openHubModel(id: string, options: HubModelOptions = {}): Promise<Snapshot> {
+  const { parts = 'weights', variant = '', ...access } = options
+  const escaped = variant.replace(/[^\w]/g, '')
+  return fetchSnapshot({ ...readHubEnvironment(), ...access, repo: id, select: (files) => selectModel(files, id, parts, escaped) })
+}

@@ -1,0 +1,32 @@
+/** `soft-prompts card DIR`: writes the model card of a prompt. */
+import { command, type Command } from './cli/command.ts'
+
+export const card: Command = command({
+  name: 'card',
+  summary: 'Write the model card of a prompt folder from its manifest and log; what you wrote in it stays.',
+  args: [{ name: 'dir', help: 'folder of the prompt' }],
+  flags: {
+    repo: { kind: 'string', value: 'owner/name', help: 'repository that the snippets name' },
+    license: { kind: 'string', value: 'id', help: 'licence, such as apache-2.0' },
+    language: { kind: 'strings', value: 'code', help: 'languages' },
+    print: { kind: 'boolean', help: 'print the card and write nothing' },
+  },
+  examples: ['soft-prompts card ./my-prompt --repo me/t5-small-sst2 --license apache-2.0 --language en'],
+  async run([dir = ''], { repo, license, language, print }, out) {
+    const { renderCardFiles, writeCard } = await import('../adapters/compose/card.ts')
+    const options = {
+      ...(repo === undefined ? {} : { repo }),
+      ...(license === undefined ? {} : { license }),
+      ...(language === undefined ? {} : { language }),
+    }
+    if (print) {
+      const files = await renderCardFiles(dir, options)
+      out.line(files.get('README.md') ?? '')
+      out.result(Object.fromEntries(files))
+      return
+    }
+    const written = await writeCard(dir, options)
+    out.line(written.length === 0 ? 'The card is up to date.' : written.map((name) => `wrote ${dir}/${name}`).join('\n'))
+    out.result({ written })
+  },
+})

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+/** `pull-prompt OWNER/NAME`, also `soft-prompts pull`. */
+import { runIfMain } from './cli/bin.ts'
+import { command, type Command } from './cli/command.ts'
+
+export const pull: Command = command({
+  name: 'pull',
+  summary: 'Pull a prompt from the Hub into the shared cache, every byte verified; prints its folder.',
+  args: [{ name: 'repo', help: 'repository, as OWNER/NAME' }],
+  flags: {
+    revision: { kind: 'string', value: 'rev', help: 'branch, tag or commit (default: main)' },
+    out: { kind: 'string', value: 'dir', help: 'write the prompt to this folder too' },
+    force: { kind: 'boolean', help: 'replace another prompt that lies in --out' },
+    save: { kind: 'boolean', help: 'pin what was pulled in the lock file' },
+    frozen: { kind: 'boolean', help: 'pull exactly what the lock file pins, or fail' },
+    lockFile: { kind: 'string', value: 'file', help: 'the lock file', default: 'prompts.lock.json' },
+    offline: { kind: 'boolean', help: 'use what was pulled before, ask nobody (also HF_HUB_OFFLINE=1)' },
+  },
+  examples: [
+    'pull-prompt me/t5-small-sst2',
+    'pull-prompt me/t5-small-sst2 --out ./prompts/sst2 --save',
+    'pull-prompt me/t5-small-sst2 --frozen',
+  ],
+  async run([repo = ''], flags, out) {
+    const { pullRepository } = await import('../adapters/compose/pull.ts')
+    const { revision, out: target, force = false, save = false, frozen = false, lockFile, offline } = flags
+    const pulled = await pullRepository({
+      repo,
+      force,
+      frozen,
+      ...(save || frozen ? { lockFile } : {}),
+      ...(revision === undefined ? {} : { revision }),
+      ...(target === undefined ? {} : { out: target }),
+      ...(offline === undefined ? {} : { offline }),
+    })
+    const size = (pulled.downloadedBytes / 1024).toFixed(1)
+    out.note(
+      `${repo} at ${pulled.commit}: ${pulled.files.length} files, ${pulled.downloadedBytes === 0 ? 'all in the cache' : `${size} KB downloaded`}`,
+    )
+    out.line(pulled.dir)
+    out.result(pulled)
+  },
+})
+
+void runIfMain(import.meta.filename, 'pull-prompt', pull)

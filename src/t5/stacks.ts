@@ -23,6 +23,14 @@ import type { Side } from './names.ts'
 export interface Embedded {
   readonly x: Value // [B·S, D]
   readonly mask: Value // [B, S]
+  readonly parts?: Parts
+}
+
+/** What the input was joined from. In the first layer what is computed row by row is computed once a prompt, and frozen tokens need no gradient. */
+interface Parts {
+  readonly prompts: Value // [K, P, D]
+  readonly promptIndex: Value // [B]
+  readonly tokens: Value // [B, T, D]
 }
 
 /** Embeds input_ids [B, T]. */
@@ -37,27 +45,25 @@ export function embedPrompted(context: Context, inputIds: Value, mask: Value, pr
   const [batch, tokens] = inputIds.shape as [Dim, Dim]
   const length = prompts.shape[1] as Dim
   const joined = g.symbol('S', { sum: [length, tokens] })
-  const rows = concat(g, gather(g, prompts, promptIndex), embed(context, inputIds), 1, joined) // [B, S, D]
+  const embedded = embed(context, inputIds)
+  const rows = concat(g, gather(g, prompts, promptIndex), embedded, 1, joined) // [B, S, D]
   return {
+    parts: { prompts, promptIndex, tokens: embedded },
     x: reshape(g, rows, [times(batch, joined), config.width]),
     mask: concat(g, ones(context, batch, length), mask, 1, joined),
   }
 }
 
 /** Embedded tokens and position buckets [S, S] -> hidden states [B·S, D], after the final norm. */
-export function encoderStack(context: Context, { x: embedded, mask }: Embedded, buckets: Value): Value {
+export function encoderStack(context: Context, { x: embedded, mask, parts }: Embedded, buckets: Value): Value {
   const { g, config } = context
   const hidden = maskBias(context, mask)
   let x = embedded
   for (let block = 0; block < config.encoderLayers; block++) {
-    x = selfAttention(
-      context,
-      'encoder',
-      block,
-      x,
-      mask.shape as [Dim, Dim],
-      add(g, positionBias(context, 'encoder', block, buckets), hidden),
-    )
+    const bias = add(g, positionBias(context, 'encoder', block, buckets), hidden)
+    const apart =
+      block === 0 && parts ? (weight: Projection): Value => projectParts(context, weight, parts, mask.shape[1] as Dim) : undefined
+    x = selfAttention(context, 'encoder', block, x, mask.shape as [Dim, Dim], bias, apart)
     x = feedForward(context, 'encoder', block, x)
   }
   return finalNorm(context, 'encoder', x)
@@ -77,12 +83,33 @@ export function decoderStack(context: Context, ids: Value, buckets: Value, hidde
   return finalNorm(context, 'decoder', x)
 }
 
-function selfAttention(context: Context, side: Side, block: number, x: Value, [batch, length]: [Dim, Dim], bias: Value): Value {
+type Projection = 'q' | 'k' | 'v'
+
+function selfAttention(
+  context: Context,
+  side: Side,
+  block: number,
+  x: Value,
+  [batch, length]: [Dim, Dim],
+  bias: Value,
+  projected?: (weight: Projection) => Value,
+): Value {
   const part = 'SelfAttention'
-  const inner = normed(context, side, block, part, x)
-  const heads = (weight: 'q' | 'k' | 'v'): Value => splitHeads(context, project(context, side, block, part, weight, inner), batch, length)
+  const whole = (weight: Projection): Value => project(context, side, block, part, weight, normed(context, side, block, part, x))
+  const heads = (weight: Projection): Value => splitHeads(context, (projected ?? whole)(weight), batch, length)
   const mixed = attend(context, heads('q'), heads('k'), heads('v'), bias)
   return attentionOutput(context, side, block, part, mixed, x)
+}
+
+/** One projection of the first layer, of prompts and tokens apart: -> [B, S, H·d]. */
+function projectParts(context: Context, weight: Projection, { prompts, promptIndex, tokens }: Parts, joined: Dim): Value {
+  const { g, config } = context
+  const rowwise = (x: Value): Value => {
+    const [rows, length] = x.shape as [Dim, Dim]
+    const inner = normed(context, 'encoder', 0, 'SelfAttention', reshape(g, x, [times(rows, length), config.width]))
+    return reshape(g, project(context, 'encoder', 0, 'SelfAttention', weight, inner), [rows, length, config.heads * config.headWidth])
+  }
+  return concat(g, gather(g, rowwise(prompts), promptIndex), rowwise(tokens), 1, joined)
 }
 
 function crossAttention(

@@ -9,4 +9,4 @@ import { exportCommand } from './export.ts'
 import { run } from './run.ts'
 import { train } from './train.ts'
 
-export const COMMANDS: readonly Command[] = [train, evaluate, run, exportCommand]
+export const COMMANDS: readonly Command[] = [train, evaluate, run, push, pull, card, exportCommand, hub]

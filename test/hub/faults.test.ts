@@ -66,7 +66,7 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
       )
       // A listing that came through wrong but well-formed cannot be told from a true one; the bytes then disagree with it.
       expect(failure === undefined || (failure instanceof SoftPromptError && fault.kind === 'corrupt')).toBe(true)
-      expect((await readdir(out).catch(() => [])).includes('README.md')).toBe(failure === undefined)
+      expect((await readdir(out).catch((): string[] => [])).includes('README.md')).toBe(failure === undefined)
       await pullPrompt({ ...options, hubUrl: server.url })
       expect(isOneOf(await readFiles(out), promptFiles(1))).toBe(true)
       if (proxy.seen.length < at) return

@@ -1,11 +1,11 @@
 """Golden values of the training step: row losses and prompt gradients of PyTorch in f64, for step.json.
 
-Run: python test/golden/make_step.py   (torch, transformers 5; weights from test/fixtures/onnx)
+Run: python test/golden/make_step.py   (torch, transformers 5; weights from test/fixtures/onnx, and of the variants below, made here)
 Three seeds a model: with ReLU any two f32 implementations can differ at a kink, so tests take the median.
 """
 import json, pathlib
 import torch
-from transformers import T5ForConditionalGeneration
+from transformers import MT5Config, MT5ForConditionalGeneration, T5Config, T5ForConditionalGeneration, UMT5Config, UMT5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
 
 here = pathlib.Path(__file__).parent
@@ -23,9 +23,31 @@ def step(model, case, dtype):
     return loss.detach(), prompts.grad
 
 
+def variant(name, config_class, model_class, **extra):
+    """A model of another kind, with random weights, saved beside this file as transformers saves it."""
+    torch.manual_seed(7)
+    shape = dict(vocab_size=40, d_model=12, d_kv=5, d_ff=20, num_heads=3, num_layers=2, num_decoder_layers=1, decoder_start_token_id=0)
+    model = model_class(config_class(**{**shape, **extra}))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    folder = here / "variants" / name
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink()
+    return model
+
+
+FIXTURES = here.parent / "fixtures" / "onnx"
+models = {name: T5ForConditionalGeneration.from_pretrained(FIXTURES / name / "hf") for name in ("tiny-t5-v10", "tiny-t5-v11")}
+# v1.1 blocks on tied, scaled embeddings; depths that differ; few buckets
+models["tied-gated"] = variant("tied-gated", T5Config, T5ForConditionalGeneration, feed_forward_proj="gated-gelu",
+                               relative_attention_num_buckets=8, relative_attention_max_distance=6, layer_norm_epsilon=1e-3)
+models["silu"] = variant("silu", T5Config, T5ForConditionalGeneration, feed_forward_proj="gated-silu", num_layers=1, num_decoder_layers=3)
+models["mt5"] = variant("mt5", MT5Config, MT5ForConditionalGeneration)
+models["umt5"] = variant("umt5", UMT5Config, UMT5ForConditionalGeneration)
+
 cases = []
-for name in ("tiny-t5-v10", "tiny-t5-v11"):
-    model = T5ForConditionalGeneration.from_pretrained(here.parent / "fixtures" / "onnx" / name / "hf").eval()
+for name, model in models.items():
+    model = model.eval()
     V, D = model.config.vocab_size, model.config.d_model
     for seed in range(3):
         torch.manual_seed(seed)

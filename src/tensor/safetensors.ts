@@ -24,6 +24,11 @@ export interface SafetensorsHeader {
   readonly headerBytes: number
 }
 
+export interface SafetensorsLimits {
+  /** Default MAX_HEADER_BYTES. A prompt's header has about 100 bytes, so its readers take far less. */
+  readonly maxHeaderBytes?: number
+}
+
 export interface Safetensors {
   readonly tensors: ReadonlyMap<string, Tensor>
   readonly metadata: Readonly<Record<string, string>>
@@ -41,11 +46,10 @@ const broken = (code: string, problem: string, facts: Record<string, unknown> = 
  * Length of the header in bytes, from the file's first 8.
  * @throws {FormatError} `safetensors-truncated` | `safetensors-header-size`
  */
-export function headerLength(prefix: Uint8Array, fileSizeBytes: number): number {
+export function headerLength(prefix: Uint8Array, fileSizeBytes: number, maxHeaderBytes: number = MAX_HEADER_BYTES): number {
   if (prefix.length < LENGTH_BYTES) throw broken('safetensors-truncated', `${prefix.length} bytes, at least ${LENGTH_BYTES} are needed`)
   const length = new DataView(prefix.buffer, prefix.byteOffset, LENGTH_BYTES).getBigUint64(0, true)
-  if (length > MAX_HEADER_BYTES)
-    throw broken('safetensors-header-size', `a header of ${length} bytes, at most ${MAX_HEADER_BYTES} are allowed`)
+  if (length > maxHeaderBytes) throw broken('safetensors-header-size', `a header of ${length} bytes, at most ${maxHeaderBytes} are allowed`)
   if (LENGTH_BYTES + Number(length) > fileSizeBytes) {
     throw broken('safetensors-truncated', `a header of ${length} bytes in a file of ${fileSizeBytes}`)
   }
@@ -57,8 +61,12 @@ export function headerLength(prefix: Uint8Array, fileSizeBytes: number): number 
  * @throws {FormatError} `safetensors-*`, `json-*`
  * @throws {UnsupportedError} `safetensors-dtype`
  */
-export function parseSafetensorsHeader(prefix: Uint8Array, fileSizeBytes: number): SafetensorsHeader {
-  const length = headerLength(prefix, fileSizeBytes)
+export function parseSafetensorsHeader(
+  prefix: Uint8Array,
+  fileSizeBytes: number,
+  { maxHeaderBytes }: SafetensorsLimits = {},
+): SafetensorsHeader {
+  const length = headerLength(prefix, fileSizeBytes, maxHeaderBytes)
   const headerBytes = LENGTH_BYTES + length
   if (prefix.length < headerBytes) throw broken('safetensors-truncated', `${prefix.length} bytes of a ${headerBytes}-byte header`)
   if (prefix[LENGTH_BYTES] !== 0x7b) throw broken('safetensors-header-start', 'the header does not start with {')
@@ -109,7 +117,9 @@ function parseEntry(name: string, entry: Json, headerBytes: number): TensorEntry
   }
   const [begin, end] = offsets as [number, number]
   const expected = sizeOf(shape as number[]) * ELEMENT_BYTES[dtype as Dtype]
-  if (!Number.isSafeInteger(expected)) throw broken('safetensors-entry', `tensor ${shown} has a shape beyond 2^53 bytes`)
+  // An axis of zero must not hide a product that overflowed before it met it.
+  const filled = sizeOf((shape as number[]).filter((axis) => axis > 0)) * ELEMENT_BYTES[dtype as Dtype]
+  if (!Number.isSafeInteger(filled)) throw broken('safetensors-entry', `tensor ${shown} has a shape beyond 2^53 bytes`)
   if (end < begin || end - begin !== expected) {
     throw broken(
       'safetensors-entry-size',
@@ -155,8 +165,8 @@ export function viewAs<T extends Dtype>(dtype: T, bytes: Uint8Array): DataOf<T> 
  * Reads a whole file; tensors are views into `bytes` where their alignment allows it.
  * @throws {FormatError} `safetensors-*`, `json-*`
  */
-export function parseSafetensors(bytes: Uint8Array): Safetensors {
-  const { entries, metadata } = parseSafetensorsHeader(bytes, bytes.length)
+export function parseSafetensors(bytes: Uint8Array, limits: SafetensorsLimits = {}): Safetensors {
+  const { entries, metadata } = parseSafetensorsHeader(bytes, bytes.length, limits)
   const tensors = new Map<string, Tensor>()
   for (const [name, { dtype, shape, offsetBytes, sizeBytes }] of entries) {
     tensors.set(name, tensor(dtype, shape, viewAs(dtype, bytes.subarray(offsetBytes, offsetBytes + sizeBytes))))

@@ -40,6 +40,10 @@ export function parseStrictJson(text: string, what: string): Json {
   const expect = (character: string): void => {
     if (!take(character)) throw fail('json-syntax', `expected ${character}, got ${JSON.stringify(text.slice(at, at + 12))}`)
   }
+  const deeper = (depth: number): number => {
+    if (depth >= MAX_DEPTH) throw fail('json-depth', `nested deeper than ${MAX_DEPTH}`)
+    return depth + 1
+  }
   const string = (): string => {
     expect('"')
     const start = at - 1
@@ -71,9 +75,8 @@ export function parseStrictJson(text: string, what: string): Json {
     return made
   }
   const value = (depth: number): Json => {
-    if (depth > MAX_DEPTH) throw fail('json-depth', `nested deeper than ${MAX_DEPTH}`)
-    if (take('{')) return object(depth + 1)
-    if (take('[')) return array(depth + 1)
+    if (take('{')) return object(deeper(depth))
+    if (take('[')) return array(deeper(depth))
     if (text[at] === '"') return string()
     const word = match(WORD)
     if (word !== undefined) return word === 'null' ? null : word === 'true'

@@ -72,7 +72,7 @@ describe('artifact folder', () => {
   it('is the same bytes when written twice', async () => {
     const first = await writePromptFolder(example(), dir)
     const second = await writePromptFolder(await readPromptFolder(dir), dir)
-    for (const [name, bytes] of first) expect(second.get(name), name).toEqual(bytes)
+    for (const [name, bytes] of first) expect(second.get(name)).toEqual(bytes)
   })
 
   it('refuses a tensor that was exchanged', async () => {

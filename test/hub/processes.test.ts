@@ -1,0 +1,199 @@
+/** Several processes at once, and processes killed at any moment: nothing is ever half. */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { readdir, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pullPrompt } from '../../adapters/hub/pull.ts'
+import { pushPrompt } from '../../adapters/hub/push.ts'
+import type { Hub } from '../../adapters/hub/server/start.ts'
+import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, TOKEN, writeFiles } from './helpers.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+let compiled = ''
+
+beforeAll(() => {
+  const cache = join(root, 'node_modules', '.cache')
+  mkdirSync(cache, { recursive: true })
+  compiled = mkdtempSync(join(cache, 'soft-prompts-hub-'))
+  const config = join(compiled, 'tsconfig.json')
+  const options = { outDir: compiled, rootDir: root, noCheck: true, isolatedDeclarations: false, declaration: false, sourceMap: false }
+  writeFileSync(
+    config,
+    JSON.stringify({
+      extends: join(root, 'tsconfig.json'),
+      compilerOptions: options,
+      include: [],
+      files: [join(root, 'test/hub/child.ts')],
+    }),
+  )
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config])
+})
+afterAll(() => rmSync(compiled, { recursive: true, force: true }))
+
+interface Child {
+  readonly process: ChildProcess
+  /** The line it prints at its end; undefined if it was killed before. */
+  readonly result: Promise<Record<string, unknown> | undefined>
+}
+
+function start(task: object): Child {
+  const child = spawn(process.execPath, [join(compiled, 'test/hub/child.js'), JSON.stringify(task)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const result = new Promise<Record<string, unknown> | undefined>((done) => {
+    let text = ''
+    child.stdout.on('data', (part) => {
+      text += String(part)
+      if (text.endsWith('\n')) done(JSON.parse(text) as Record<string, unknown>)
+    })
+    child.on('close', () => done(undefined))
+  })
+  return { process: child, result }
+}
+
+/** A prompt whose log makes the transfer long enough to be interrupted. */
+async function bigFolder(seed: number): Promise<{ dir: string; files: Map<string, Buffer> }> {
+  const log = Buffer.from(Array.from({ length: 60_000 }, (_, step) => `{"step":${step},"loss":${seed}}`).join('\n'))
+  const files = promptFiles(seed).set('training_log.jsonl', log)
+  return { dir: await writeFiles(join(await folder(), 'big'), files), files }
+}
+
+const same = (a: ReadonlyMap<string, Buffer>, b: ReadonlyMap<string, Buffer>): boolean =>
+  a.size === b.size && [...a].every(([path, bytes]) => b.get(path)?.equals(bytes) === true)
+
+const stateOf = async (server: Hub, repo: string): Promise<Map<string, Buffer>> =>
+  readFiles((await pullPrompt({ repo, hubUrl: server.url, token: TOKEN, cacheDir: await folder() })).dir)
+
+describe('processes', () => {
+  it('twenty processes pull into one cache: all succeed, each file comes once', async () => {
+    const server = await hub()
+    const { dir, files } = await bigFolder(1)
+    await pushPrompt({ dir, repo: 'me/sst2', hubUrl: server.url, token: TOKEN })
+    const proxy = await faultProxy(server, () => undefined)
+    const cacheDir = await folder()
+    const pulls = Array.from({ length: 20 }, () => start({ op: 'pull', repo: 'me/sst2', hubUrl: proxy.url, cacheDir }))
+    const results = await Promise.all(pulls.map(({ result }) => result))
+    expect(new Set(results.map((result) => result?.['dir']))).toEqual(new Set([results[0]?.['dir']]))
+    expect(results[0]?.['commit']).toMatch(/^[0-9a-f]{40}$/)
+    expect(same(await readFiles(String(results[0]?.['dir'])), files)).toBe(true)
+    expect(proxy.seen.filter((line) => line.includes('/resolve/'))).toHaveLength(files.size)
+    expect((await readdir(cacheDir, { recursive: true })).filter((name) => /incomplete|unfinished|\.lock$/.test(name))).toEqual([])
+  })
+
+  it('two pushes of different prompts at once: one wins, the other is told', async () => {
+    const server = await hub()
+    const [one, two] = [await promptFolder(1), await promptFolder(2)]
+    const base = { op: 'push', repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
+    await pushPrompt({ ...base, dir: await promptFolder(3) })
+    const results = await Promise.all([start({ ...base, dir: one }).result, start({ ...base, dir: two }).result])
+    const won = results.findIndex((result) => result?.['error'] === undefined)
+    const errors = results.map((result) => result?.['error']).filter((error) => error !== undefined)
+    // Both may win, one after the other; a loser is told why.
+    expect(errors.every((error) => /changed the repository meanwhile/.test(String(error)))).toBe(true)
+    expect(won).toBeGreaterThanOrEqual(0)
+    const state = await stateOf(server, 'me/sst2')
+    expect(same(state, promptFiles(1)) || same(state, promptFiles(2))).toBe(true)
+  })
+
+  it('kill -9 of a pull at many moments: old or new, and the rerun takes over what was there', async () => {
+    const server = await hub()
+    const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
+    const base = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
+    await pushPrompt({ ...base, dir: old.dir })
+    const cacheDir = await folder()
+    const out = join(await folder(), 'out')
+    await pullPrompt({ ...base, cacheDir, out })
+    await pushPrompt({ ...base, dir: fresh.dir })
+    for (let requests = 1; requests <= 7; requests += 1) {
+      const running: { child?: Child } = {}
+      // Killed when it has sent so many requests, and at other moments of the last.
+      const proxy = await faultProxy(server, (_, count) => {
+        if (count === requests) setTimeout(() => running.child?.process.kill('SIGKILL'), requests * 2)
+        return undefined
+      })
+      running.child = start({ op: 'pull', repo: 'me/sst2', cacheDir, out, force: true, hubUrl: proxy.url })
+      await running.child.result
+      const cached = await readFiles((await pullPrompt({ ...base, cacheDir, offline: true })).dir)
+      expect(same(cached, old.files) || same(cached, fresh.files)).toBe(true)
+      const placed = await readFiles(out).catch(() => readFiles(join(out, '..', '.out.old')))
+      expect(same(placed, old.files) || same(placed, fresh.files)).toBe(true)
+    }
+    await pullPrompt({ ...base, cacheDir, out, force: true })
+    expect(same(await readFiles(out), fresh.files)).toBe(true)
+  })
+
+  it('kill -9 of a push at each request: the hub holds the old or the new', async () => {
+    const server = await hub()
+    const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
+    const base = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
+    for (let requests = 1; requests <= 6; requests += 1) {
+      await pushPrompt({ ...base, dir: old.dir })
+      const running: { child?: Child } = {}
+      const proxy = await faultProxy(server, (_, count) => {
+        if (count === requests) running.child?.process.kill('SIGKILL')
+        return undefined
+      })
+      running.child = start({ op: 'push', repo: 'me/sst2', token: TOKEN, dir: fresh.dir, hubUrl: proxy.url })
+      await running.child.result
+      const state = await stateOf(server, 'me/sst2')
+      expect(same(state, old.files) || same(state, fresh.files)).toBe(true)
+    }
+    await pushPrompt({ ...base, dir: fresh.dir })
+    expect(same(await stateOf(server, 'me/sst2'), fresh.files)).toBe(true)
+  })
+
+  it('kill -9 of the hub during pushes: after a restart it holds the old or the new, and nothing half', async () => {
+    const dir = await folder()
+    const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
+    const tokens = { [TOKEN]: { name: 'me', role: 'write', orgs: [] } }
+    for (let delay = 5; delay <= 125; delay += 20) {
+      const first = await hub({ dir })
+      await pushPrompt({ dir: old.dir, repo: 'me/sst2', hubUrl: first.url, token: TOKEN })
+      await first.close()
+      const child = start({ op: 'hub', dir, tokens })
+      const { url } = (await child.result) as { url: string }
+      const push = pushPrompt({ dir: fresh.dir, repo: 'me/sst2', hubUrl: url, token: TOKEN, attempts: 1 }).catch(() => undefined)
+      await new Promise((done) => setTimeout(done, delay))
+      child.process.kill('SIGKILL')
+      await push
+      const again = await hub({ dir })
+      const state = await stateOf(again, 'me/sst2')
+      expect(same(state, old.files) || same(state, fresh.files)).toBe(true)
+      await pushPrompt({ dir: fresh.dir, repo: 'me/sst2', hubUrl: again.url, token: TOKEN })
+      expect(same(await stateOf(again, 'me/sst2'), fresh.files)).toBe(true)
+      expect((await readdir(dir, { recursive: true })).filter((name) => name.endsWith('.unfinished'))).toEqual([])
+      await again.close()
+    }
+  })
+
+  it('takes over what a killed process had downloaded', async () => {
+    const server = await hub()
+    const { dir, files } = await bigFolder(1)
+    await pushPrompt({ dir, repo: 'me/sst2', hubUrl: server.url, token: TOKEN })
+    const cacheDir = await folder()
+    const gone = start({ op: 'none' })
+    await gone.result
+    const { createHash } = await import('node:crypto')
+    const { hostname } = await import('node:os')
+    const log = files.get('training_log.jsonl') as Buffer
+    const id = createHash('sha1').update(`blob ${log.length}\0`).update(log).digest('hex')
+    const half = join(
+      cacheDir,
+      'models--me--sst2',
+      'blobs',
+      `${id}.${hostname().replace(/[^\w]/g, '_')}-${gone.process.pid}-abc.incomplete`,
+    )
+    mkdirSync(join(half, '..'), { recursive: true })
+    await writeFile(half, log.subarray(0, 1_000_000))
+    const ranges: string[] = []
+    const watched: typeof fetch = (input, init) => {
+      const range = new Headers(init?.headers).get('range')
+      if (range !== null && String(input).includes('training_log')) ranges.push(range)
+      return fetch(input, init)
+    }
+    const pulled = await pullPrompt({ repo: 'me/sst2', hubUrl: server.url, cacheDir, fetch: watched })
+    expect(ranges).toEqual(['bytes=1000000-'])
+    expect(same(await readFiles(pulled.dir), files)).toBe(true)
+  })
+})

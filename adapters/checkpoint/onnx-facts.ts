@@ -1,0 +1,51 @@
+/** What a fingerprint needs of an ONNX encoder on disk: headers are read, and of the table only the rows that are asked for. */
+import { closeSync, openSync, readSync } from 'node:fs'
+import { open, realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { FormatError } from '../../src/errors.ts'
+import { onnxEmbeddingTable, onnxFinalNorm, type ReadExternal } from '../../src/onnx/embedding-table.ts'
+import { readSkeleton } from '../../src/onnx/skeleton.ts'
+import type { ModelFacts } from '../../src/prompt/fingerprint.ts'
+
+/** Stands for the model's own file; no name of external data can be empty. */
+const OWN = ''
+
+/**
+ * Table and final norm of an encoder, float or quantised.
+ * @throws {FormatError} `onnx-*`; {UnsupportedError} `onnx-table`
+ */
+export async function openOnnxFacts(path: string): Promise<ModelFacts> {
+  const handle = await open(path)
+  try {
+    const { size } = await handle.stat()
+    const read = async (offset: number, length: number): Promise<Uint8Array> => {
+      const { buffer, bytesRead } = await handle.read(new Uint8Array(length), 0, length, offset)
+      return buffer.subarray(0, bytesRead)
+    }
+    const model = await readSkeleton({ sizeBytes: size, read }, OWN)
+    const external = externalReader(await realpath(path), dirname(path))
+    const finalNorm = onnxFinalNorm(model, external)
+    return { table: onnxEmbeddingTable(model, external), ...(finalNorm ? { finalNorm } : {}) }
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Reads the model's own file, and files beside it; names that leave its folder are refused. */
+function externalReader(own: string, folder: string): ReadExternal {
+  return (location, offset, length) => {
+    if (location !== OWN && basename(location) !== location) {
+      throw new FormatError(
+        'onnx-external-data',
+        `${own} keeps weights in ${JSON.stringify(location)}, outside its own folder. Export it again.`,
+      )
+    }
+    const file = openSync(location === OWN ? own : join(folder, location), 'r')
+    try {
+      const bytes = new Uint8Array(length)
+      return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
+    } finally {
+      closeSync(file)
+    }
+  }
+}

@@ -2,8 +2,8 @@
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import { ConfigError } from '../../src/errors.ts'
-import { widthOf, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { MismatchError } from '../../src/errors.ts'
+import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { checkBase } from './base-model.ts'
 import { openBase, type Base } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
 import { openPrompt } from './open-prompt.ts'
@@ -25,7 +25,7 @@ export interface Prompted {
 /**
  * Opens prompts and their base.
  * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-missing`
- * @throws {MismatchError} `prompt-width` and the codes of the fingerprint check.
+ * @throws {MismatchError} `prompt-base` for a prompt of another base.
  */
 export async function openPrompted(options: PromptedOptions): Promise<Prompted> {
   const prompts = await Promise.all(options.prompts.map(async (name) => ({ name, prompt: await openPrompt(name) })))
@@ -40,14 +40,7 @@ export async function openPrompted(options: PromptedOptions): Promise<Prompted> 
     )
   }
   const base = await openBase(id)
-  for (const { name, prompt } of prompts) {
-    if (widthOf(prompt) !== base.config.width) {
-      throw new MismatchError(
-        'prompt-width',
-        `${name} has vectors of ${widthOf(prompt)}, ${base.id} of ${base.config.width}: it was made for another model (${prompt.manifest.base.id}).`,
-      )
-    }
-  }
+  for (const { name, prompt } of prompts) await checkBase(base, prompt, name)
   const model = await emittedSeq2Seq(await openEngine(options), base.config, base.weights)
   return { base, model, prompts, dispose: () => model.dispose() }
 }

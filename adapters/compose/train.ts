@@ -18,6 +18,7 @@ import { makeRecipe, type TrainRecipe } from '../../src/train/recipe.ts'
 import type { RunIdentity, TrainState } from '../../src/train/state.ts'
 import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
+import { writeCard } from './card.ts'
 import { openBase, type Base } from './open-base.ts'
 import { openData, type Data, type DataOptions } from './data.ts'
 import { openEngine } from './open-engine.ts'
@@ -102,7 +103,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   const recipe = makeRecipe({ ...options.recipe, init: options.recipe?.init ?? (labels ? 'labels' : 'vocab'), engine: engine.name })
   const limits = { maxInput: recipe.maxInputTokens, maxTarget: recipe.maxTargetTokens }
   const encoded = encodeExamples(data.examples, base.tokenizer, limits)
-  const described = baseModel(base)
+  const described = await baseModel(base)
   const initial = await initialPrompt(options, recipe, base, labels)
   const identity: RunIdentity = {
     recipe,
@@ -168,6 +169,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
       const prompt = finishedPrompt(state, base, { ...manifestOf(options, recipe, data, labels), base: described })
       await folder.publishLog(LOG_FILE)
       await writePromptFolder(prompt, options.out, { log: LOG_FILE, heads: base.config.heads, layers: base.config.encoderLayers })
+      await writeCard(options.out)
       yield { type: 'written', dir: options.out }
       const { bestStep, metrics } = prompt.manifest
       return { reason, step: state.step, prompt, ...(bestStep === undefined ? {} : { bestStep }), ...(metrics ? { metrics } : {}) }

@@ -1,5 +1,6 @@
 /** train, eval and run as people run them: child processes on the shipped base, killed and resumed. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -7,6 +8,8 @@ import { compile, type Compiled } from './child.ts'
 
 const root = new URL('../../', import.meta.url).pathname
 const model = join(root, 'models/t5-tiny-en')
+/** The environment of bench/peers/setup.sh. */
+const PYTHON = process.env['SOFT_PROMPTS_PYTHON'] ?? join(root, '.peers/bin/python')
 let cli: Compiled
 let dir = ''
 
@@ -115,6 +118,33 @@ describe('train', () => {
     expect(answer?.labels.map(({ label }) => label).toSorted()).toEqual(['negative', 'positive'])
     expect(answer?.labels.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 6)
     expect(answer?.answer).toBe(answer?.labels[0]?.label)
+  })
+
+  it('refuses a base that the prompt was not made for', async () => {
+    const other = join(dir, 'other')
+    const fixture = join(root, 'test/fixtures/onnx/tiny-t5-v10')
+    cpSync(join(fixture, 'hf'), other, { recursive: true })
+    cpSync(join(fixture, 'tokenizer.json'), join(other, 'tokenizer.json'))
+    const { code, stderr } = await cli.run(['run', join(dir, 'whole'), 'text', '--model', other])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/made for t5-tiny-en.*width.*\[prompt-base\]/)])
+  })
+
+  it.skipIf(!existsSync(PYTHON))('PEFT loads the folder and gives the same probabilities (skipped without .peers)', async () => {
+    const texts = ['the film is dull .', 'a funny and warm story , number 3 .']
+    const labels = ['negative', 'positive']
+    const input = JSON.stringify({ texts, labels })
+    const printed = execFileSync(PYTHON, [join(root, 'bench/peers/peft_scores.py'), model, join(dir, 'whole')], {
+      input,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    })
+    const scores = JSON.parse(String(printed)) as number[][]
+    const asked = await Promise.all(texts.map((text) => cli.run(['run', join(dir, 'whole'), text, '--model', model, '--json'])))
+    for (const [row, { stdout }] of asked.entries()) {
+      const [answer] = JSON.parse(stdout) as { labels: { label: string; score: number }[] }[]
+      const [negative = 0, positive = 0] = scores[row] ?? []
+      const want = 1 / (1 + Math.exp(negative - positive))
+      expect(answer?.labels.find(({ label }) => label === 'positive')?.score).toBeCloseTo(want, 5)
+    }
   })
 
   it('names the line of a bad row', async () => {

@@ -1,12 +1,15 @@
 /** One line from a shared prompt to answers: prompt -> base model -> its ONNX files -> a transformers.js pipeline that takes prompts. */
-import { stat } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
 import { createPromptBank } from '../../src/prompt/bank.ts'
+import type { BaseModel } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { encoderFile, loadStock, type LoadOptions } from '../transformers/load.ts'
+import { encoderFile, loadStock, variantsOf, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
 import { attachPrompts } from './attach-prompts.ts'
+import { exists, findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
+import { openPrompt } from './open-prompt.ts'
+import { pullRepository } from './pull.ts'
 
 /** A prompt: a folder, bundle or Hub id, or the value. */
 export type PromptSource = string | SoftPrompt
@@ -14,6 +17,8 @@ export type PromptSource = string | SoftPrompt
 export interface LoadPromptedOptions extends LoadOptions {
   /** Folder or Hub id of the base model's ONNX files; default: what the prompts name. */
   readonly base?: string
+  /** How the Hub is reached; default: the environment's. */
+  readonly hub?: HubAccessOptions
 }
 
 /**
@@ -21,17 +26,17 @@ export interface LoadPromptedOptions extends LoadOptions {
  * @example
  * const pipe = await loadPrompted('me/t5-small-sst2')
  * await pipe.classify('a film of charm')   // [{ label: 'positive', score: 0.98 }, …]
- * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-missing` | `base-no-onnx` | `peer-missing`
+ * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-no-onnx` | `peer-missing`
  * @throws {MismatchError} `prompt-width` for a prompt of another base model
  */
 export async function loadPrompted(
   prompts: PromptSource | readonly PromptSource[] | Readonly<Record<string, PromptSource>>,
   options: LoadPromptedOptions = {},
 ): Promise<PromptedPipeline> {
-  const { base, ...load } = options
-  const opened = await openAll(prompts)
+  const { base, hub = {}, ...load } = options
+  const opened = await openAll(prompts, hub)
   const bank = createPromptBank(opened)
-  const dir = await onnxFolder(base, Object.values(opened))
+  const dir = await findOnnxFolder(base === undefined ? commonBase(Object.values(opened)) : { id: base }, variantsOf(load.dtype), hub)
   const stock = await loadStock(dir, load)
   const encoder = join(dir, 'onnx', encoderFile(stock.model))
   return promptedPipeline(
@@ -40,9 +45,12 @@ export async function loadPrompted(
   )
 }
 
-async function openAll(given: Parameters<typeof loadPrompted>[0]): Promise<Record<string, SoftPrompt>> {
-  const open = async (source: PromptSource): Promise<SoftPrompt> =>
-    typeof source === 'string' ? (await import('./open-prompt.ts')).openPrompt(source) : source
+async function openAll(given: Parameters<typeof loadPrompted>[0], hub: HubAccessOptions): Promise<Record<string, SoftPrompt>> {
+  const open = async (source: PromptSource): Promise<SoftPrompt> => {
+    if (typeof source !== 'string') return source
+    const onHub = /^[\w.-]+\/[\w.-]+$/.test(source) && !(await exists(source))
+    return openPrompt(onHub ? (await pullRepository({ ...hub, repo: source })).dir : source)
+  }
   const isValue = (value: typeof given): value is SoftPrompt => typeof value === 'object' && 'embeddings' in value && 'manifest' in value
   const named: [string, PromptSource][] =
     typeof given === 'string' || isValue(given)
@@ -66,34 +74,15 @@ const nameOf = (source: PromptSource, index: number): string =>
       ? 'prompt'
       : `prompt${index + 1}`
 
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-
-/** The folder whose `onnx/` holds the base: given, or named by the prompts. */
-async function onnxFolder(base: string | undefined, prompts: readonly SoftPrompt[]): Promise<string> {
-  const ids = [...new Set(prompts.map(({ manifest }) => manifest.base.onnxId ?? manifest.base.id))]
-  const [id = ''] = ids
-  if (base === undefined && ids.length > 1) {
+/** The base that all prompts name. @throws {ConfigError} `prompts-bases` */
+function commonBase(prompts: readonly SoftPrompt[]): BaseModel {
+  const ids = [...new Set(prompts.map(({ manifest }) => manifest.base.id))]
+  if (ids.length > 1) {
     throw new ConfigError(
       'prompts-bases',
       `These prompts are of different base models (${ids.join(', ')}); load one base's prompts at a time.`,
       { facts: { ids } },
     )
   }
-  // A base of the caller's own may have other commits than the prompt was made on.
-  const revision = base === undefined && id === prompts[0]?.manifest.base.id ? prompts[0].manifest.base.revision : undefined
-  const dir = (await isFolder(base ?? id))
-    ? resolve(base ?? id)
-    : (await (await import('./open-base.ts')).findBase(base ?? id, revision)).dir
-  if (!(await isFolder(join(dir, 'onnx')))) {
-    throw new ConfigError(
-      'base-no-onnx',
-      `"${dir}" has no folder onnx/. Make one with: soft-prompts export ${base ?? id} DIR, then give { base: DIR }.`,
-      { facts: { dir } },
-    )
-  }
-  return dir
+  return (prompts[0] as SoftPrompt).manifest.base
 }

@@ -45,3 +45,9 @@ export function encoderFile(model: PreTrainedModel): string {
   const session = partsOf(model).sessions['model'] as { config?: { dtype?: string } }
   return `encoder_model${SUFFIX[session.config?.dtype ?? 'fp32'] ?? ''}.onnx`
 }
+
+/** Endings of the encoder's and the merged decoder's file names for a dtype option. */
+export function variantsOf(dtype: LoadOptions['dtype']): readonly string[] {
+  const of = (file: string): string => SUFFIX[(typeof dtype === 'string' ? dtype : dtype?.[file]) ?? 'fp32'] ?? ''
+  return [of('encoder_model'), of('decoder_model_merged')]
+}

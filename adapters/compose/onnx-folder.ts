@@ -1,0 +1,73 @@
+/** Finds the ONNX files of a base model: a folder, the shared Hub cache, the Hub; the base's own repository, then known mirrors. */
+import { stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { ConfigError, HubError, type SoftPromptError } from '../../src/errors.ts'
+import type { BaseModel } from '../../src/prompt/manifest.ts'
+import { openHubModel, type HubModelOptions } from './pull.ts'
+
+/** How the Hub is reached; default: the environment's (HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE). */
+export type HubAccessOptions = Omit<HubModelOptions, 'parts' | 'variant' | 'revision'>
+
+/** Repositories with ONNX files of bases that have none, or not all, of their own. */
+const MIRRORS: Readonly<Record<string, string>> = {
+  't5-small': 'Xenova/t5-small',
+  'google-t5/t5-small': 'Xenova/t5-small',
+  't5-base': 'Xenova/t5-base',
+  'google-t5/t5-base': 'Xenova/t5-base',
+  'google/flan-t5-small': 'Xenova/flan-t5-small',
+  'google/flan-t5-base': 'Xenova/flan-t5-base',
+}
+
+const isThere = (path: string, kind: 'isDirectory' | 'isFile'): Promise<boolean> =>
+  stat(path).then(
+    (found) => found[kind](),
+    () => false,
+  )
+
+/** Whether a string is a path that exists. */
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+/**
+ * The folder whose `onnx/` holds the base's encoder and merged decoder.
+ * @param variants endings of the file names: `` (float), `_quantized`, …; encoder's and decoder's
+ * @throws {ConfigError} `base-no-onnx` naming all that was tried; {HubError} when the Hub cannot be asked
+ */
+export async function findOnnxFolder(base: BaseModel, variants: readonly string[], hub: HubAccessOptions = {}): Promise<string> {
+  const ids = [...new Set([base.onnxId, base.id, MIRRORS[base.id]])].filter((id) => id !== undefined && id !== '') as string[]
+  for (const id of ids) {
+    if (!(await isThere(id, 'isDirectory'))) continue
+    if (await isThere(join(id, 'onnx'), 'isDirectory')) return resolve(id)
+    throw noOnnx(base, `"${resolve(id)}" has no folder onnx/`)
+  }
+  const tried: string[] = []
+  for (const id of ids.filter((each) => /^[\w.-]+\/[\w.-]+$/.test(each))) {
+    // The base's commit is the base's only: a mirror has commits of its own.
+    const revision = id === base.id ? base.revision : undefined
+    try {
+      let dir = ''
+      for (const variant of new Set(variants)) {
+        dir = (await openHubModel(id, { ...hub, ...(revision === undefined ? {} : { revision }), parts: 'onnx', variant })).dir
+      }
+      if (await isThere(join(dir, 'onnx', `encoder_model${variants[0] ?? ''}.onnx`), 'isFile')) return dir
+      tried.push(`${id} (not in the cache)`)
+    } catch (error) {
+      if (!(error instanceof HubError) || !['hub-not-a-model', 'hub-not-found', 'hub-offline'].includes(error.code)) throw error
+      tried.push(`${id} (${error.code})`)
+    }
+  }
+  throw noOnnx(base, tried.length > 0 ? `no ONNX files in ${tried.join(', ')}` : `"${base.id}" is no folder and no Hub id`)
+}
+
+function noOnnx(base: BaseModel, why: string): SoftPromptError {
+  return new ConfigError(
+    'base-no-onnx',
+    `Base model ${base.id}: ${why}. Make them with: soft-prompts export ${base.id} DIR, then give { base: DIR }.`,
+    {
+      facts: { base: base.id },
+    },
+  )
+}

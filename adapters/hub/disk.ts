@@ -73,5 +73,5 @@ export async function namesIn(path: string): Promise<string[]> {
 /** Removes what a killed server left half-written. */
 export async function sweep(dir: string): Promise<void> {
   const names = await readdir(dir, { recursive: true }).catch(() => [])
-  for (const name of names) if (name.endsWith(UNFINISHED)) await rm(join(dir, name), { force: true })
+  for (const name of names) if (name.endsWith(UNFINISHED)) await rm(join(dir, name), { recursive: true, force: true })
 }

@@ -1,0 +1,305 @@
+/** The local hub by itself: what clients rely on, and what attackers try. */
+import {
+  checkRepoAccess,
+  commit,
+  createRepo,
+  downloadFile,
+  fileExists,
+  listCommits,
+  listFiles,
+  listModels,
+  pathsInfo,
+  snapshotDownload,
+  whoAmI,
+} from '@huggingface/hub'
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
+import { pushPrompt } from '../../adapters/hub/push.ts'
+import { folder, hub, promptFiles, promptFolder, READ_TOKEN, readFiles, STRANGER, TOKEN } from './helpers.ts'
+
+const auth = (token: string): { headers: Record<string, string> } => ({ headers: { authorization: `Bearer ${token}` } })
+
+const bytesOf = async (body: Blob | Response | null | undefined): Promise<Buffer> => Buffer.from((await body?.arrayBuffer()) ?? [])
+
+const put = async (address: string, bytes: string): Promise<number> => (await fetch(address, { method: 'PUT', body: bytes })).status
+
+describe('the JavaScript client', () => {
+  it('creates, commits, lists and downloads', async () => {
+    const { url: hubUrl } = await hub()
+    const base = { hubUrl, accessToken: TOKEN, repo: 'me/plain' }
+    await createRepo(base)
+    await expect(createRepo(base)).rejects.toMatchObject({ statusCode: 409 })
+    const big = Buffer.from(new Uint8Array(3_000_000).map((_, index) => index % 251))
+    const operations = [
+      { operation: 'addOrUpdate' as const, path: 'a/b/big.bin', content: new Blob([big]) },
+      { operation: 'addOrUpdate' as const, path: 'empty.txt', content: new Blob([]) },
+      { operation: 'addOrUpdate' as const, path: 'ä ö/%20?#.txt', content: new Blob(['odd name']) },
+    ]
+    await commit({ ...base, title: 'first', operations })
+    const files: string[] = []
+    for await (const file of listFiles({ ...base, recursive: true })) files.push(`${file.type} ${file.path}`)
+    expect(files).toEqual(['directory a', 'directory a/b', 'file a/b/big.bin', 'file empty.txt', 'directory ä ö', 'file ä ö/%20?#.txt'])
+    const blob = await downloadFile({ ...base, path: 'a/b/big.bin' })
+    expect(big.equals(await bytesOf(blob))).toBe(true)
+    expect(await bytesOf(blob?.slice(1000, 1010))).toEqual(big.subarray(1000, 1010))
+    expect((await downloadFile({ ...base, path: 'empty.txt' }))?.size).toBe(0)
+    expect(await (await downloadFile({ ...base, path: encodeURI('ä ö/%20?#.txt').replace('?', '%3F').replace('#', '%23') }))?.text()).toBe(
+      'odd name',
+    )
+    expect(await downloadFile({ ...base, path: 'none' })).toBeNull()
+    expect(await fileExists({ ...base, path: 'none' })).toBe(false)
+    const [info] = await pathsInfo({ ...base, paths: ['a/b/big.bin'], expand: true })
+    expect(info).toMatchObject({
+      size: big.length,
+      lfs: { size: big.length },
+      lastCommit: { title: 'first' },
+      securityFileStatus: { status: 'safe' },
+    })
+    expect(await whoAmI(base)).toMatchObject({ name: 'me', type: 'user' })
+    const titles: string[] = []
+    for await (const one of listCommits({ ...base, repo: { type: 'model', name: 'me/plain' } })) titles.push(one.title)
+    expect(titles).toEqual(['first', 'initial commit'])
+    vi.spyOn(console, 'debug').mockImplementation(() => {})
+    expect((await readFiles(await snapshotDownload({ ...base, cacheDir: await folder() }))).get('a/b/big.bin')?.length).toBe(big.length)
+    vi.restoreAllMocks()
+  })
+
+  it('lists with filters, only what the caller may see', async () => {
+    const { url: hubUrl } = await hub()
+    await pushPrompt({ dir: await promptFolder(1), repo: 'me/public', hubUrl, token: TOKEN })
+    await pushPrompt({ dir: await promptFolder(2), repo: 'team/secret', hubUrl, token: TOKEN, private: true })
+    const names = async (search: object, accessToken?: string): Promise<string[]> => {
+      const found: string[] = []
+      for await (const model of listModels({ hubUrl, search, ...(accessToken === undefined ? {} : { accessToken }) }))
+        found.push(model.name)
+      return found.toSorted()
+    }
+    expect(await names({})).toEqual(['me/public'])
+    expect(await names({}, STRANGER)).toEqual(['me/public'])
+    expect(await names({}, TOKEN)).toEqual(['me/public', 'team/secret'])
+    expect(await names({ tags: ['soft-prompts', 'base_model:google-t5/t5-small'] }, TOKEN)).toEqual(['me/public', 'team/secret'])
+    expect(await names({ tags: ['base_model:google-t5/t5-base'] }, TOKEN)).toEqual([])
+    expect(await names({ owner: 'team' }, TOKEN)).toEqual(['team/secret'])
+    expect(await names({ query: 'PUB' })).toEqual(['me/public'])
+    await expect(checkRepoAccess({ repo: 'team/secret', hubUrl, accessToken: STRANGER })).rejects.toMatchObject({ statusCode: 404 })
+  })
+})
+
+describe('pages', () => {
+  it('a tree comes in pages with absolute links', async () => {
+    const { url } = await hub()
+    await createRepo({ hubUrl: url, accessToken: TOKEN, repo: 'me/many' })
+    const operations = Array.from({ length: 25 }, (_, index) => ({
+      operation: 'addOrUpdate' as const,
+      path: `f${index}.txt`,
+      content: new Blob([String(index)]),
+    }))
+    await commit({ hubUrl: url, accessToken: TOKEN, repo: 'me/many', title: 'many', operations })
+    const paths: string[] = []
+    let next: string | undefined = `${url}/api/models/me/many/tree/main?limit=10`
+    for (let pages = 0; next !== undefined; pages += 1) {
+      expect(pages).toBeLessThan(3)
+      const response: Response = await fetch(next)
+      paths.push(...((await response.json()) as { path: string }[]).map(({ path }) => path))
+      next = /<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1]
+    }
+    expect(paths).toEqual(operations.map(({ path }) => path).toSorted())
+  })
+})
+
+describe('ranges', () => {
+  it('serves them as HTTP says', async () => {
+    const { url } = await hub()
+    await pushPrompt({ dir: await promptFolder(1), repo: 'me/x', hubUrl: url, token: TOKEN })
+    const bytes = promptFiles(1).get('adapter_model.safetensors') as Buffer
+    const get = (range: string, extra: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${url}/me/x/resolve/main/adapter_model.safetensors`, { headers: { range, ...extra } })
+    expect(await bytesOf(await get('bytes=10-19'))).toEqual(bytes.subarray(10, 20))
+    expect(await bytesOf(await get('bytes=-7'))).toEqual(bytes.subarray(-7))
+    expect(await bytesOf(await get('bytes=100-'))).toEqual(bytes.subarray(100))
+    expect(await bytesOf(await get('bytes=5-999999999'))).toEqual(bytes.subarray(5))
+    expect((await get('bytes=999999-')).status).toBe(416)
+    expect(await bytesOf(await get('bytes=5-1'))).toHaveLength(0)
+    expect(await bytesOf(await get('bytes=5-', { 'if-range': '"other"' }))).toEqual(bytes)
+    const empty = await fetch(`${url}/me/x/resolve/main/training_log.jsonl`, { headers: { range: 'bytes=0-0' } })
+    expect([empty.status, empty.headers.get('content-range')]).toEqual([200, 'bytes */0'])
+  })
+})
+
+/** A request as it is, with nothing put right by fetch. */
+const raw = (
+  port: number,
+  method: string,
+  path: string,
+  headers: Record<string, string> = {},
+  body = '',
+): Promise<{ status: number; text: string }> =>
+  new Promise((done, fail) => {
+    const sent = request({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
+      let text = ''
+      answer.on('data', (part) => (text += String(part)))
+      answer.on('end', () => done({ status: answer.statusCode ?? 0, text }))
+    })
+    sent.on('error', fail)
+    sent.end(body)
+  })
+
+describe('attacks', () => {
+  it.each([
+    '/me/x/resolve/main/../../../../../../etc/passwd',
+    '/me/x/resolve/main/..%2f..%2f..%2f..%2f..%2fetc%2fpasswd',
+    '/me/x/resolve/..%2f..%2f..%2fsecret.txt',
+    '/..%2f..%2fsecret.txt/resolve/main/x',
+    '/%2e%2e/%2e%2e/resolve/main/secret.txt',
+    '/api/models/..%2f..%2f/x',
+    '/api/models/me/x/tree/..%2f..%2f',
+    '/api/models/me/x/revision/refs%2fheads%2f..%2f..%2f..%2frepo.json',
+    '/me/x/resolve/refs%2fheads%2fmain%00/README.md',
+    '/me/x/resolve/main/%ff%fe',
+    '/__proto__/constructor/resolve/main/x',
+  ])('GET %s reaches nothing outside', async (path) => {
+    const dir = await folder()
+    await writeFile(join(dir, 'secret.txt'), 'SECRET')
+    const server = await hub({ dir: join(dir, 'hub') })
+    await pushPrompt({ dir: await promptFolder(), repo: 'me/x', hubUrl: server.url, token: TOKEN })
+    const { status, text } = await raw(server.port, 'GET', path)
+    expect(status).toBeGreaterThanOrEqual(400)
+    expect(status).toBeLessThan(500)
+    expect(text).not.toMatch(/SECRET|root:|tokenSha256/)
+  })
+
+  it.each(['../../evil', '/etc/evil', 'a/../../evil', '.git/config', 'a\\..\\evil', 'a//b', '', 'x\u0000y', 'a/.GIT/hooks/x'])(
+    'a commit to the path %j is refused',
+    async (path) => {
+      const server = await hub()
+      await createRepo({ hubUrl: server.url, accessToken: TOKEN, repo: 'me/x' })
+      const body = [
+        { key: 'header', value: { summary: 'evil' } },
+        { key: 'file', value: { path, content: 'eA==', encoding: 'base64' } },
+      ]
+      const before = await readdir(join(server.dir, '..'))
+      const sent = await fetch(`${server.url}/api/models/me/x/commit/main`, {
+        method: 'POST',
+        ...auth(TOKEN),
+        body: body.map((line) => JSON.stringify(line)).join('\n'),
+      })
+      expect(sent.status).toBe(400)
+      expect(await readdir(join(server.dir, '..'))).toEqual(before)
+    },
+  )
+
+  it.each(['..', '.', 'a/b/c', 'con\u0000', '-x', 'a..b', 'a--b', 'x'.repeat(200), '', 'a%2fb'])(
+    'a repository named %j is refused',
+    async (name) => {
+      const { url } = await hub()
+      const sent = await fetch(`${url}/api/repos/create`, {
+        method: 'POST',
+        ...auth(TOKEN),
+        body: JSON.stringify({ name, organization: 'me', type: 'model' }),
+      })
+      expect([400, 403]).toContain(sent.status)
+    },
+  )
+
+  it('takes only what was announced by LFS, at a signed address', async () => {
+    const server = await hub()
+    await createRepo({ hubUrl: server.url, accessToken: TOKEN, repo: 'me/x' })
+    const { createHash } = await import('node:crypto')
+    const body = 'the right bytes'
+    const oid = createHash('sha256').update(body).digest('hex')
+    const asked = { operation: 'upload', objects: [{ oid, size: body.length }] }
+    const batch = await fetch(`${server.url}/me/x.git/info/lfs/objects/batch`, {
+      method: 'POST',
+      ...auth(TOKEN),
+      body: JSON.stringify(asked),
+    })
+    const { objects } = (await batch.json()) as { objects: { actions: { upload: { href: string } } }[] }
+    const href = objects[0]?.actions.upload.href ?? ''
+    expect(await put(href, 'the wrong bytes')).toBe(400)
+    expect(await put(href, `${body} and more`)).toBe(400)
+    expect(await put(href.replace(/signature=../, 'signature=00'), body)).toBe(403)
+    expect(await put(href.replace('/me/x/', '/me/y/'), body)).toBe(403)
+    expect(await put(href.replace(oid, '0'.repeat(64)), body)).toBe(403)
+    expect((await readdir(join(server.dir, 'models/me/x'), { recursive: true })).filter((name) => name.startsWith('lfs/'))).toEqual([])
+    expect(await put(href, body)).toBe(200)
+    const refused = await fetch(`${server.url}/me/x.git/info/lfs/objects/batch`, {
+      method: 'POST',
+      ...auth(STRANGER),
+      body: JSON.stringify(asked),
+    })
+    expect(refused.status).toBe(403)
+  })
+
+  it('refuses bodies that are no JSON, too large, or of another shape, and goes on', async () => {
+    const server = await hub()
+    await createRepo({ hubUrl: server.url, accessToken: TOKEN, repo: 'me/x' })
+    const post = async (path: string, body: string): Promise<number> =>
+      (await raw(server.port, 'POST', path, auth(TOKEN).headers, body)).status
+    for (const body of ['', '[]', 'null', '{"key":1}', '{', '{"key":"header","value":{}}'])
+      expect(await post('/api/models/me/x/commit/main', body)).toBe(400)
+    for (const body of ['[]', '{', 'null']) expect(await post('/api/models/me/x/preupload/main', body)).toBe(400)
+    expect(await post('/api/validate-yaml', JSON.stringify({ content: 'x'.repeat(9 << 20) })).catch(() => 413)).toBe(413)
+    expect((await fetch(`${server.url}/api/models/me/x`)).status).toBe(200)
+  })
+
+  it('read tokens write nothing; strangers see and change nothing', async () => {
+    const { url } = await hub()
+    await pushPrompt({ dir: await promptFolder(), repo: 'me/x', hubUrl: url, token: TOKEN, private: true })
+    for (const [token, status] of [
+      [READ_TOKEN, 403],
+      [STRANGER, 404],
+      ['hf_unknown', 401],
+    ] as const) {
+      const remove = { method: 'DELETE', ...auth(token), body: JSON.stringify({ name: 'x', organization: 'me' }) }
+      expect((await fetch(`${url}/api/repos/delete`, remove)).status).toBe(status)
+      expect((await fetch(`${url}/api/models/me/x/branch/b`, { method: 'POST', ...auth(token), body: '{}' })).status).toBe(status)
+      expect((await fetch(`${url}/api/models/me/x/commit/main`, { method: 'POST', ...auth(token), body: '{}' })).status).toBe(status)
+    }
+    expect((await fetch(`${url}/me/x/resolve/main/README.md`, auth(STRANGER))).status).toBe(404)
+    expect((await fetch(`${url}/me/x/resolve/main/README.md`, auth(READ_TOKEN))).status).toBe(200)
+  })
+
+  it('a file of a stranger is never a page of this host', async () => {
+    const { url } = await hub()
+    await createRepo({ hubUrl: url, accessToken: TOKEN, repo: 'me/x' })
+    const operations = [{ operation: 'addOrUpdate' as const, path: 'evil.html', content: new Blob(['<script>1</script>']) }]
+    await commit({ hubUrl: url, accessToken: TOKEN, repo: 'me/x', title: 'x', operations })
+    const { headers } = await fetch(`${url}/me/x/resolve/main/evil.html`)
+    expect(headers.get('content-type')).toBe('application/octet-stream')
+    expect(headers.get('content-security-policy')).toContain('sandbox')
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+  })
+
+  it('a Host header cannot put another address into answers', async () => {
+    const server = await hub()
+    expect((await raw(server.port, 'GET', '/api/models', { host: 'evil.example/x?' })).status).toBe(400)
+  })
+})
+
+describe('on disk', () => {
+  it('makes a token at the first start that only its owner can read, and keeps its digest only', async () => {
+    const dir = await folder()
+    const { startHub } = await import('../../adapters/hub/server/start.ts')
+    const server = await startHub({ dir })
+    const token = await readFile(join(dir, 'token'), 'utf8')
+    expect((await stat(join(dir, 'token'))).mode & 0o777).toBe(0o600)
+    expect(await readFile(join(dir, 'tokens.json'), 'utf8')).not.toContain(token)
+    await pushPrompt({ dir: await promptFolder(), repo: 'anyone/x', hubUrl: server.url, token })
+    await server.close()
+    const again = await startHub({ dir })
+    expect((await fetch(`${again.url}/api/whoami-v2`, auth(token))).status).toBe(200)
+    expect((await fetch(`${again.url}/anyone/x/resolve/main/README.md`)).status).toBe(200)
+    await again.close()
+  })
+
+  it('sweeps what a kill left, and passes over what is not its own', async () => {
+    const dir = await folder()
+    await mkdir(join(dir, 'models', 'me', 'x.unfinished'), { recursive: true })
+    await mkdir(join(dir, 'models', 'not a name', 'x'), { recursive: true })
+    await symlink('/nowhere', join(dir, 'models', 'dangling'))
+    const { url } = await hub({ dir })
+    expect(await (await fetch(`${url}/api/models`)).json()).toEqual([])
+  })
+})

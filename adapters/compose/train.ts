@@ -126,7 +126,8 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     resumedAt: folder.saved?.step ?? 0,
   }
 
-  const program = await engine.load(buildStep(base.config), base.weights)
+  const maxTargetTokens = encoded.examples.reduce((most, { targetIds }) => Math.max(most, targetIds.length), 1)
+  const program = await engine.load(buildStep(base.config, { maxTargetTokens }), base.weights)
   let model: Promise<Seq2Seq> | undefined
   const devRows = dev && withTargets(dev, encodeExamples(dev.examples, base.tokenizer, limits).examples)
   const evaluateAt = async (prompt: Float32Array, step: number): Promise<Evaluation> => {

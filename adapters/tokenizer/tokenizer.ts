@@ -1,4 +1,4 @@
-/** The tokenizer of a model folder, from its `tokenizer.json` by @huggingface/tokenizers (no runtime, no native code). */
+/** The tokenizer of a model folder, from its `tokenizer.json` or `spiece.model`, by @huggingface/tokenizers (no runtime, no native code). */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
@@ -24,18 +24,26 @@ const contentOf = (token: unknown, otherwise: string): string =>
 
 /**
  * Opens the tokenizer of a model folder.
- * @throws {FormatError} `tokenizer-missing` | `tokenizer-json` | `tokenizer-special`
+ * @throws {FormatError} `tokenizer-missing` | `tokenizer-json` | `tokenizer-special` | `spiece-format`
  */
 export async function openTokenizer(dir: string): Promise<Tokenizer> {
+  const config = await readJson(join(dir, 'tokenizer_config.json')).catch(() => ({}) as Record<string, unknown>)
   const path = join(dir, 'tokenizer.json')
   const json = await readJson(path).catch((cause: unknown) => {
     if (cause instanceof SoftPromptError) throw cause
-    throw new FormatError('tokenizer-missing', `No tokenizer in ${dir}: expected tokenizer.json there. Download it with the model.`, {
-      cause,
-    })
   })
-  const config = await readJson(join(dir, 'tokenizer_config.json')).catch(() => ({}) as Record<string, unknown>)
-  return makeTokenizer(json, config, path)
+  if (json) return makeTokenizer(json, config, path)
+  const spiece = join(dir, 'spiece.model')
+  const bytes = await readFile(spiece).catch((cause: unknown) => {
+    throw new FormatError(
+      'tokenizer-missing',
+      `No tokenizer in ${dir}: expected tokenizer.json or spiece.model there. Download it with the model.`,
+      { cause },
+    )
+  })
+  const { convertSentencePiece } = await import('./sentencepiece.ts')
+  const extraIds = config['extra_ids']
+  return makeTokenizer(convertSentencePiece(bytes, spiece, typeof extraIds === 'number' ? extraIds : undefined), config, spiece)
 }
 
 /** Wraps the parsed contents of `tokenizer.json` and `tokenizer_config.json`. */

@@ -23,6 +23,8 @@ export interface EncoderSession {
 export interface Attachment {
   readonly bank: PromptBank
   readonly session: EncoderSession
+  /** What to know before trusting answers; empty where there is nothing to say. */
+  readonly warnings: readonly string[]
   /** Takes the option away again. The encoder stays the patched one, which computes the same bits without prompts. */
   detach(): void
 }
@@ -34,6 +36,10 @@ export interface AttachOptions {
 
 /** A stock transformers.js model. */
 export type StockModel = PreTrainedModel
+
+const MIXED_ROWS =
+  'The encoder is dynamically quantised: the rows of a batch share their activation scales, so the answer to a row may depend a little on the ' +
+  'prompts of the others. Where that matters load the encoder in float ({ dtype: { encoder_model: "fp32", … } }) or ask one text at a time.'
 
 type Inputs = Record<string, unknown>
 /** The parts of a transformers.js model that are touched; its sessions are typed `any` there. */
@@ -82,6 +88,12 @@ export function attachSession(model: PreTrainedModel, session: EncoderSession, o
   parts.generate = async (given) => {
     const { joined, inputs } = join(given)
     if (!joined) return generate.call(parts, inputs)
+    if (Number(inputs['guidance_scale'] ?? 0) > 1) {
+      throw new UnsupportedError(
+        'prompt-guidance',
+        'transformers.js 4.3 has no classifier-free guidance for T5, with or without prompts; leave guidance_scale out.',
+      )
+    }
     const eos = endIds(parts, inputs)
     const prefix = (inputs['decoder_input_ids'] as { dims?: number[] } | undefined)?.dims?.at(-1) ?? 1
     const made = await generate.call(parts, {
@@ -97,6 +109,7 @@ export function attachSession(model: PreTrainedModel, session: EncoderSession, o
   return {
     bank: session.bank,
     session,
+    warnings: session.dynamicallyQuantized ? [MIXED_ROWS] : [],
     detach() {
       delete (parts as Partial<ModelParts>).generate
       delete (parts as Partial<ModelParts>).forward

@@ -35,6 +35,8 @@ export interface PromptedPipeline {
   classify(input: readonly PromptedInput[], options?: ClassifyOptions): Promise<LabelScore[][]>
   /** Prompts by name; add and remove them at any time. */
   readonly bank: PromptBank
+  /** What to know before trusting answers (a dynamically quantised encoder); empty where there is nothing to say. */
+  readonly warnings: readonly string[]
   /** The stock pipeline, with the option `soft_prompt`. */
   readonly stock: Stock
   detach(): void
@@ -50,7 +52,7 @@ export interface ClassifyOptions {
 const CLASSIFY_BATCH = 32
 
 /** Makes the pipeline from a stock one and what is attached to its model. */
-export function promptedPipeline(stock: Stock, { bank, session, detach }: Attachment): PromptedPipeline {
+export function promptedPipeline(stock: Stock, { bank, session, warnings, detach }: Attachment): PromptedPipeline {
   const choose = (choice: PromptChoice | undefined, count: number): readonly (string | null)[] => {
     if (choice === undefined && bank.names.length !== 1) {
       throw new ConfigError('prompt-choice', `Say which prompt: { soft_prompt: … } with one of ${bank.names.join(', ')}, or null for none.`)
@@ -121,7 +123,14 @@ export function promptedPipeline(stock: Stock, { bank, session, detach }: Attach
     })
   }
 
-  return Object.assign(call, { classify, bank, stock, detach, dispose: async () => void (await stock.dispose()) }) as PromptedPipeline
+  return Object.assign(call, {
+    classify,
+    bank,
+    warnings,
+    stock,
+    detach,
+    dispose: async () => void (await stock.dispose()),
+  }) as PromptedPipeline
 }
 
 const listOf = (input: PromptedInput | readonly PromptedInput[]): readonly PromptedInput[] =>

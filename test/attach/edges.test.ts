@@ -19,6 +19,8 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
     (error: { code?: string }) => error.code ?? String(error),
   )
 
+const raw = (tensor: Tensor): unknown => (tensor as unknown as { ort_tensor: unknown }).ort_tensor
+
 let pipe: Text2TextGenerationPipeline
 let attached: Attachment
 const generate = async (inputs: object): Promise<number[][]> => {
@@ -83,11 +85,11 @@ describe('inputs', () => {
   it('no input at all', async () => expect(await codeOf(generate({ soft_prompt: 'a' }))).toBe('prompt-input'))
 
   it('token ids past the table and the bank are refused before the runtime sees them', async () => {
-    expect(await codeOf(generate({ input_ids: int64([[512 + 28, 1]]), attention_mask: int64([[1, 1]]) }))).toBe('bank-id')
+    expect(await codeOf(attached.session.run({ input_ids: raw(int64([[512 + 28, 1]])), attention_mask: raw(int64([[1, 1]])) }))).toBe(
+      'bank-id',
+    )
   })
 })
-
-const raw = (tensor: Tensor): unknown => (tensor as unknown as { ort_tensor: unknown }).ort_tensor
 
 const encode = async (): Promise<{ encoder_outputs: Tensor; attention_mask: Tensor; input_ids: Tensor }> => {
   const session = attached.session
@@ -176,6 +178,10 @@ describe('generation', () => {
     expect(
       await generate({ input_ids: int64(ref.input_ids), attention_mask: int64(ref.attention_mask), soft_prompt: 'b', num_beams: 3 }),
     ).toEqual(ref.adapters.b.greedy)
+  })
+
+  it('classifier-free guidance is refused with words: stock transformers.js fails on it inside a kernel', async () => {
+    expect(await codeOf(generate({ input_ids: int64([textOf(0)]), soft_prompt: 'a', guidance_scale: 2 }))).toBe('prompt-guidance')
   })
 
   it('return_dict_in_generate', async () => {
@@ -282,10 +288,11 @@ describe('attaching and detaching', () => {
     expect(await codeOf(attachPrompts({ model: { sessions: {} } } as never, {}, { encoder: encoderOf(model) }))).toBe('model-kind')
   })
 
-  it('a dynamically quantised model answers, mixed with its own decoder', async () => {
+  it('a dynamically quantised model answers, and warns', async () => {
     const own = await stockPipeline(model, 'q8')
-    const { session } = await attachPrompts(own, promptsOf(model), { encoder: encoderOf(model, 'q8') })
-    expect(session.dynamicallyQuantized).toBe(true)
+    const { warnings } = await attachPrompts(own, promptsOf(model), { encoder: encoderOf(model, 'q8') })
+    expect(warnings.join()).toContain('dynamically quantised')
+    expect(attached.warnings).toEqual([])
     const made = (await own.model.generate({
       input_ids: int64(ref.input_ids),
       soft_prompt: ['a', null, 'b', 'c'],

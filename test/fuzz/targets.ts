@@ -1,0 +1,153 @@
+/** Every reader of strangers' bytes, with sound files to start from. */
+import { readFileSync } from 'node:fs'
+import { parseArtifact, type Files } from '../../adapters/artifact/artifact.ts'
+import { parseManifest } from '../../adapters/artifact/manifest.ts'
+import { parsePeft } from '../../adapters/peft/peft.ts'
+import { onnxEmbeddingTable, onnxFinalNorm } from '../../src/onnx/embedding-table.ts'
+import { formatModel, parseModel } from '../../src/onnx/model.ts'
+import { DATA_TYPE, type ModelProto, type NodeProto, type TensorProto } from '../../src/onnx/schema.ts'
+import { readSkeleton } from '../../src/onnx/skeleton.ts'
+import { addSoftPromptInput } from '../../src/onnx/surgery.ts'
+import { makeNode, makeTensor, makeValueInfo } from '../../src/onnx/tensors.ts'
+import { FormatError } from '../../src/errors.ts'
+import { parseAdapterConfig } from '../../src/prompt/adapter-config.ts'
+import { formatSafetensors, parseSafetensors } from '../../src/tensor/safetensors.ts'
+import { parseStrictJson } from '../../src/tensor/strict-json.ts'
+import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
+import { parseCheckpoint } from '../../src/train/checkpoint.ts'
+import { sampleArtifact } from './sample.ts'
+
+export interface Target {
+  readonly seeds: readonly Uint8Array[]
+  run(bytes: Uint8Array): unknown
+}
+
+/** As readers of whole files do; what is not UTF-8 is the file reader's own error. */
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const fixture = (path: string): Uint8Array => new Uint8Array(readFileSync(new URL(`../fixtures/${path}`, import.meta.url)))
+
+const PEFT = ['prompt_tuning', 'prompt_tuning_sub1', 'p_tuning_mlp', 'multitask', 'multitask_sub1', 'cpt', 'prefix_tuning']
+const configs = PEFT.map((name) => fixture(`peft/${name}/adapter_config.json`))
+const tensors = PEFT.map((name) => fixture(`peft/${name}/adapter_model.safetensors`))
+const artifact = await sampleArtifact()
+const manifest = artifact.get('soft_prompt.json') as Uint8Array
+
+/** The artifact with one file changed. */
+const withFile = (name: string, bytes: Uint8Array): Files => new Map([...artifact, [name, bytes]])
+
+/** A lookup of ids in a table of 16 rows of 8. */
+function lookup(tensors_: readonly TensorProto[], nodes: readonly NodeProto[]): Uint8Array {
+  const model: ModelProto = {
+    irVersion: 8,
+    opsetImports: [{ domain: '', version: 17 }],
+    metadataProps: [],
+    graph: {
+      nodes,
+      initializers: [...tensors_, makeTensor('encoder.final_layer_norm.weight', DATA_TYPE.FLOAT, [8], new Uint8Array(32))],
+      inputs: [makeValueInfo('input_ids', DATA_TYPE.INT64, ['B', 'T'])],
+      outputs: [makeValueInfo('out', DATA_TYPE.FLOAT, ['B', 'T', 8])],
+      valueInfos: [],
+    },
+  }
+  return formatModel(model)
+}
+
+const scale = makeTensor('scale', DATA_TYPE.FLOAT, [], Uint8Array.of(0, 0, 128, 63))
+const onnx = [
+  lookup([makeTensor('table', DATA_TYPE.FLOAT, [16, 8], new Uint8Array(512))], [makeNode('Gather', ['table', 'input_ids'], ['out'])]),
+  lookup(
+    [makeTensor('table', DATA_TYPE.INT8, [16, 8], new Uint8Array(128)), scale],
+    [makeNode('Gather', ['table', 'input_ids'], ['rows']), makeNode('DequantizeLinear', ['rows', 'scale'], ['out'])],
+  ),
+  lookup(
+    [
+      makeTensor('table', DATA_TYPE.UINT8, [16, 4], new Uint8Array(64)),
+      makeTensor('scales', DATA_TYPE.FLOAT, [16, 2], new Uint8Array(128)),
+    ],
+    [
+      makeNode(
+        'GatherBlockQuantized',
+        ['table', 'input_ids', 'scales'],
+        ['out'],
+        { bits: 4n, block_size: 4n, gather_axis: 0n, quantize_axis: 1n },
+        { domain: 'com.microsoft' },
+      ),
+    ],
+  ),
+]
+const noExternal = (): never => {
+  throw new FormatError('fuzz-external', 'There is no other file.')
+}
+
+const checkpoint = formatSafetensors(
+  new Map<string, Tensor>([
+    ['prompt', tensor('F32', [4], new Float32Array(4))],
+    ['optimizer.v', tensor('F32', [4], new Float32Array(4))],
+  ]),
+  {
+    soft_prompts_checkpoint: JSON.stringify({
+      version: 1,
+      identity: {},
+      step: 3,
+      optimizerStep: 3,
+      stale: 0,
+      window: { loss: 0, tokens: 0 },
+    }),
+  },
+)
+
+export const TARGETS: Readonly<Record<string, Target>> = {
+  'strict JSON': { seeds: [...configs, manifest], run: (bytes) => parseStrictJson(textOf(bytes), 'fuzz') },
+  safetensors: { seeds: [...tensors, checkpoint], run: (bytes) => parseSafetensors(bytes) },
+  'adapter_config.json': { seeds: configs, run: (bytes) => parseAdapterConfig(textOf(bytes)) },
+  'soft_prompt.json': { seeds: [manifest], run: (bytes) => parseManifest(textOf(bytes)) },
+  'PEFT, config changed': {
+    seeds: configs.slice(0, 6),
+    run: (bytes) => {
+      for (const other of tensors) parseEither(() => parsePeft(textOf(bytes), other, { task: 0 }))
+    },
+  },
+  'PEFT, tensors changed': {
+    seeds: tensors.slice(0, 6),
+    run: (bytes) => {
+      for (const other of configs) parseEither(() => parsePeft(textOf(other), bytes, { task: 0 }))
+    },
+  },
+  'artifact, config changed': {
+    seeds: [artifact.get('adapter_config.json') as Uint8Array],
+    run: (bytes) => parseArtifact(withFile('adapter_config.json', bytes)),
+  },
+  'artifact, tensors changed': {
+    seeds: [artifact.get('adapter_model.safetensors') as Uint8Array],
+    run: (bytes) => parseArtifact(withFile('adapter_model.safetensors', bytes)),
+  },
+  'artifact, manifest changed': { seeds: [manifest], run: (bytes) => parseArtifact(withFile('soft_prompt.json', bytes)) },
+  ONNX: { seeds: onnx, run: (bytes) => formatModel(parseModel(bytes)) },
+  'ONNX, skeleton and surgery': {
+    seeds: onnx,
+    run: async (bytes) =>
+      addSoftPromptInput(
+        await readSkeleton({ sizeBytes: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length) }, 'itself'),
+      ),
+  },
+  'ONNX, embedding table': {
+    seeds: onnx,
+    run: (bytes) => {
+      const model = parseModel(bytes)
+      parseEither(() => onnxFinalNorm(model, noExternal))
+      const table = onnxEmbeddingTable(model, noExternal)
+      table.steps?.([0])
+      return table.rows([0, 15])
+    },
+  },
+  'training checkpoint': { seeds: [checkpoint], run: (bytes) => parseCheckpoint(bytes) },
+}
+
+/** Runs one of several reads, so that a coded error of the first does not hide the others. */
+function parseEither(read: () => unknown): void {
+  try {
+    read()
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error
+  }
+}

@@ -22,6 +22,14 @@ const TEXTS = [
   'don\u2019t \u201cquote\u201d \u00a0nbsp\u200bzero',
 ]
 
+const attempt = (cut: number): unknown => {
+  try {
+    return convertSentencePiece(bytes.subarray(0, cut), 'spiece.model')
+  } catch (error) {
+    return error
+  }
+}
+
 describe('convertSentencePiece', () => {
   it('has the vocabulary, scores and character map of tokenizer.json', () => {
     const made = convertSentencePiece(bytes, 'spiece.model') as { model: unknown; normalizer: { precompiled_charsmap: string } }
@@ -48,13 +56,6 @@ describe('convertSentencePiece', () => {
   })
 
   it('refuses damaged files by code, never otherwise', () => {
-    const attempt = (cut: number): unknown => {
-      try {
-        return convertSentencePiece(bytes.subarray(0, cut), 'spiece.model')
-      } catch (error) {
-        return error
-      }
-    }
     const cuts = Array.from({ length: 57 }, (_, index) => attempt(1 + 7 * index))
     expect(cuts.filter((made) => made instanceof Error && !(made instanceof SoftPromptError))).toEqual([])
     expect(cuts.filter((made) => made instanceof SoftPromptError).length).toBeGreaterThan(40)

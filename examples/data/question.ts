@@ -4,17 +4,37 @@ import { list, words, type Task } from './grammar.ts'
 export const question: Task = {
   name: 'question',
   slots: {
-    work: words('the first novel | this song | the national anthem | the play | the old opera | the famous speech | the letter | the report | the film || the poem | the symphony | the story | this book | the diary | the hymn | the law'),
-    built: words('the bridge | the tower | the railway | the cathedral | the canal | the old castle | the museum | the harbor | the town hall | the prison | the market | the hospital || the library | the stadium | the palace | the dam | the theater | the lighthouse'),
-    event: words('the war | the election | the fire | the strike | the festival | the race | the wedding | the flood | the concert | the storm | the harvest | the battle | the debate | the exhibition || the revolution | the meeting | the earthquake | the trial | the parade | the attack'),
+    work: words(
+      'the first novel | this song | the national anthem | the play | the old opera | the famous speech | the letter | the report | the film || the poem | the symphony | the story | this book | the diary | the hymn | the law',
+    ),
+    built: words(
+      'the bridge | the tower | the railway | the cathedral | the canal | the old castle | the museum | the harbor | the town hall | the prison | the market | the hospital || the library | the stadium | the palace | the dam | the theater | the lighthouse',
+    ),
+    event: words(
+      'the war | the election | the fire | the strike | the festival | the race | the wedding | the flood | the concert | the storm | the harvest | the battle | the debate | the exhibition || the revolution | the meeting | the earthquake | the trial | the parade | the attack',
+    ),
     began: words('begin | end | start | happen | take place || stop | break out | come to an end'),
-    job: words('president | captain | painter | singer | scientist | king | actor | inventor | general | doctor || poet | queen | director | explorer | judge | pilot'),
-    did: words('won the prize | crossed the ocean | led the army | designed the flag | played the lead | broke the record | signed the treaty || discovered the island | founded the school | climbed the mountain | stole the painting | found the treasure | saved the child'),
-    many: words('people | soldiers | miles | pages | students | bones | islands | words | horses | dollars | languages | cards || teams | children | legs | rooms | planets'),
-    has: words('are in the city | were lost | did they count | are needed | live there | does it hold | were sold || can you see | are left | did she buy'),
-    land: words('this river | that lake | the island | the desert | this mountain | the border | the valley | the old road | the bay | the volcano | the national park || the waterfall | the coast | the forest'),
-    people: words('the team | the company | the family | the band | the army | the tribe | the royal family || the club | the workers | the writer'),
-    beast: words('elephants | tigers | penguins | these birds | wild horses | the bears | snakes | eagles | lions | bees || whales | camels | wolves'),
+    job: words(
+      'president | captain | painter | singer | scientist | king | actor | inventor | general | doctor || poet | queen | director | explorer | judge | pilot',
+    ),
+    did: words(
+      'won the prize | crossed the ocean | led the army | designed the flag | played the lead | broke the record | signed the treaty || discovered the island | founded the school | climbed the mountain | stole the painting | found the treasure | saved the child',
+    ),
+    many: words(
+      'people | soldiers | miles | pages | students | bones | islands | words | horses | dollars | languages | cards || teams | children | legs | rooms | planets',
+    ),
+    has: words(
+      'are in the city | were lost | did they count | are needed | live there | does it hold | were sold || can you see | are left | did she buy',
+    ),
+    land: words(
+      'this river | that lake | the island | the desert | this mountain | the border | the valley | the old road | the bay | the volcano | the national park || the waterfall | the coast | the forest',
+    ),
+    people: words(
+      'the team | the company | the family | the band | the army | the tribe | the royal family || the club | the workers | the writer',
+    ),
+    beast: words(
+      'elephants | tigers | penguins | these birds | wild horses | the bears | snakes | eagles | lions | bees || whales | camels | wolves',
+    ),
   },
   labels: {
     person: {

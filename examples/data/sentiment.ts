@@ -23,28 +23,50 @@ export const sentiment: Task = {
   name: 'sentiment',
   slots: {
     very: words('very | really | quite | so | truly | simply | rather || extremely | just | absolutely'),
-    person: words('wife | brother | friend | sister | father | mother | daughter | son | boss | neighbor || husband | uncle | cousin | girlfriend'),
+    person: words(
+      'wife | brother | friend | sister | father | mother | daughter | son | boss | neighbor || husband | uncle | cousin | girlfriend',
+    ),
     tail: words('from the first day | all in all | in the end | to my surprise | as usual | to be honest || without doubt | once again'),
     when: words('last week | in june | a month ago | yesterday | for my birthday | on sunday | online || two days ago | for christmas'),
-    while: words('a few weeks | one year | ten days | half a year | a long time | several months || since spring | for three years | all summer'),
+    while: words(
+      'a few weeks | one year | ten days | half a year | a long time | several months || since spring | for three years | all summer',
+    ),
     film: words(
       'film | movie | comedy | drama | thriller | documentary | sequel | western | musical | story | picture | horror film | love story | cartoon || romance | adventure | episode | mystery | war film',
     ),
-    part: words('acting | plot | script | ending | dialogue | cast | music | camera work | opening scene | direction | humor | pace || soundtrack | finale | lead actress | screenplay'),
-    food: words('soup | bread | coffee | pizza | salad | steak | cake | rice | sauce | fish | chicken | pasta | tea | breakfast | cheese || dessert | beef | burger | pie | ice cream | wine'),
+    part: words(
+      'acting | plot | script | ending | dialogue | cast | music | camera work | opening scene | direction | humor | pace || soundtrack | finale | lead actress | screenplay',
+    ),
+    food: words(
+      'soup | bread | coffee | pizza | salad | steak | cake | rice | sauce | fish | chicken | pasta | tea | breakfast | cheese || dessert | beef | burger | pie | ice cream | wine',
+    ),
     thing: words(
       'phone | camera | laptop | chair | lamp | jacket | radio | keyboard | bag | watch | clock | printer | bicycle | pair of shoes | battery || television | knife | guitar | mattress | computer | vacuum cleaner',
     ),
-    good_any: words('wonderful | great | excellent | superb | brilliant | lovely | amazing | perfect | outstanding | beautiful | impressive | fine || fantastic | terrific | delightful | good | marvelous'),
-    bad_any: words('terrible | awful | bad | horrible | poor | disappointing | worthless | useless | disgusting | pathetic | miserable | ridiculous || dreadful | lousy | pitiful | mediocre | appalling'),
-    good_film: words('funny | gripping | moving | clever | touching | charming | thrilling | fresh | believable | {good_any} || hilarious | exciting | powerful | enjoyable | {good_any}'),
-    bad_film: words('boring | predictable | silly | dull | lifeless | pointless | tedious | slow | laughable | {bad_any} || stupid | annoying | forgettable | lame | {bad_any}'),
+    good_any: words(
+      'wonderful | great | excellent | superb | brilliant | lovely | amazing | perfect | outstanding | beautiful | impressive | fine || fantastic | terrific | delightful | good | marvelous',
+    ),
+    bad_any: words(
+      'terrible | awful | bad | horrible | poor | disappointing | worthless | useless | disgusting | pathetic | miserable | ridiculous || dreadful | lousy | pitiful | mediocre | appalling',
+    ),
+    good_film: words(
+      'funny | gripping | moving | clever | touching | charming | thrilling | fresh | believable | {good_any} || hilarious | exciting | powerful | enjoyable | {good_any}',
+    ),
+    bad_film: words(
+      'boring | predictable | silly | dull | lifeless | pointless | tedious | slow | laughable | {bad_any} || stupid | annoying | forgettable | lame | {bad_any}',
+    ),
     good_food: words('delicious | tasty | fresh | warm | sweet | crisp | {good_any} || rich | perfectly cooked | {good_any}'),
     bad_food: words('cold | bland | stale | greasy | burnt | sour | raw | {bad_any} || rotten | tasteless | {bad_any}'),
-    good_thing: words('sturdy | reliable | comfortable | handy | fast | light | quiet | easy to use | well made | {good_any} || useful | durable | solid | {good_any}'),
-    bad_thing: words('broken | flimsy | unreliable | noisy | heavy | dirty | hard to use | badly made | too small | {bad_any} || defective | cheap | faulty | {bad_any}'),
+    good_thing: words(
+      'sturdy | reliable | comfortable | handy | fast | light | quiet | easy to use | well made | {good_any} || useful | durable | solid | {good_any}',
+    ),
+    bad_thing: words(
+      'broken | flimsy | unreliable | noisy | heavy | dirty | hard to use | badly made | too small | {bad_any} || defective | cheap | faulty | {bad_any}',
+    ),
     good_verb: words('loved | enjoyed | liked | admired | recommended | really liked || adored | praised | delighted in'),
-    bad_verb: words('hated | disliked | regretted | could not stand | complained about | did not like || despised | detested | grew tired of'),
+    bad_verb: words(
+      'hated | disliked | regretted | could not stand | complained about | did not like || despised | detested | grew tired of',
+    ),
     good_end: words(
       'I would buy it again. | highly recommended. | a joy from beginning to end. | five stars. | I am very happy. | you will love it. | it made my day. | worth every penny. | go and get it. || we will be back. | a real pleasure. | one of the best.',
     ),

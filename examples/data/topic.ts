@@ -7,26 +7,51 @@ the {*_who} spoke of the {*_thing}. | the {*_who} {*_did}. | {who} asked the {*_
 const SHARED_DEV = `did you hear about the {*_thing}? | the {*_who} worried about the {*_thing}. | it is said that the {*_who} {*_did}. | {who} wrote to the {*_who} that the {*_thing} was {how}. | nobody knew why the {*_who} {*_did}. | all that {who} remembered was the {*_thing}. | once more the {*_who} {*_did}.`
 
 const frames = (text: string, topic: string): string[] => list(text).map((frame) => frame.replaceAll('*', topic))
-const label = (topic: string): { train: string[]; dev: string[] } => ({ train: frames(SHARED_TRAIN, topic), dev: frames(SHARED_DEV, topic) })
+const label = (topic: string): { train: string[]; dev: string[] } => ({
+  train: frames(SHARED_TRAIN, topic),
+  dev: frames(SHARED_DEV, topic),
+})
 
 export const topic: Task = {
   name: 'topic',
   slots: {
-    who: words('my brother | Anna | our teacher | the neighbors | he | she | Tom | the old man | two friends || my aunt | Peter | the girls'),
-    when: words('on monday | last year | in the evening | this morning | in may | a week ago | after that || in autumn | on friday | late at night'),
-    how: words('new | well known | old | too long | better than before | different | in the paper | famous || strange | the same as ever | not what we expected'),
-    film_thing: words('screenplay | camera | last scene | sequel | cinema | plot | documentary | special effects | movie | dialogue | screen || soundtrack | director\'s cut | film | comedy | trailer'),
+    who: words(
+      'my brother | Anna | our teacher | the neighbors | he | she | Tom | the old man | two friends || my aunt | Peter | the girls',
+    ),
+    when: words(
+      'on monday | last year | in the evening | this morning | in may | a week ago | after that || in autumn | on friday | late at night',
+    ),
+    how: words(
+      'new | well known | old | too long | better than before | different | in the paper | famous || strange | the same as ever | not what we expected',
+    ),
+    film_thing: words(
+      "screenplay | camera | last scene | sequel | cinema | plot | documentary | special effects | movie | dialogue | screen || soundtrack | director's cut | film | comedy | trailer",
+    ),
     film_who: words('actor | director | producer | leading lady | film critic | cast || actress | movie star | screenwriter'),
-    film_did: words('watched the movie | shot the scene | played the villain | bought the film rights | went to the cinema | read the script || filmed the ending | saw the comedy twice | starred in a thriller'),
-    food_thing: words('soup | bread | dinner | kitchen | cheese | potatoes | restaurant menu | salad | butter | apple pie | rice || chicken | meal | vegetables | cake | sauce'),
+    film_did: words(
+      'watched the movie | shot the scene | played the villain | bought the film rights | went to the cinema | read the script || filmed the ending | saw the comedy twice | starred in a thriller',
+    ),
+    food_thing: words(
+      'soup | bread | dinner | kitchen | cheese | potatoes | restaurant menu | salad | butter | apple pie | rice || chicken | meal | vegetables | cake | sauce',
+    ),
     food_who: words('cook | waiter | baker | butcher | chef || waitress | kitchen boy | hungry guest'),
-    food_did: words('baked a cake | boiled the eggs | ate the fish | cut the onions | cooked the meat | drank the milk || fried the potatoes | tasted the soup | made breakfast'),
-    sport_thing: words('match | goal | league | half time score | stadium | championship | football club | race | penalty | tennis court | cup final || game | tournament | team | medal | season'),
+    food_did: words(
+      'baked a cake | boiled the eggs | ate the fish | cut the onions | cooked the meat | drank the milk || fried the potatoes | tasted the soup | made breakfast',
+    ),
+    sport_thing: words(
+      'match | goal | league | half time score | stadium | championship | football club | race | penalty | tennis court | cup final || game | tournament | team | medal | season',
+    ),
     sport_who: words('striker | goalkeeper | coach | runner | referee | captain of the team | champion || player | athlete | winger'),
-    sport_did: words('scored twice | won the match | lost the final | ran the marathon | kicked the ball | trained with the team || beat the champion | missed the penalty | played for the club'),
-    money_thing: words('bank | loan | stock market | interest rate | budget | tax | profit | price of oil | debt | dollar | insurance || economy | shares | bill | investment | wages'),
+    sport_did: words(
+      'scored twice | won the match | lost the final | ran the marathon | kicked the ball | trained with the team || beat the champion | missed the penalty | played for the club',
+    ),
+    money_thing: words(
+      'bank | loan | stock market | interest rate | budget | tax | profit | price of oil | debt | dollar | insurance || economy | shares | bill | investment | wages',
+    ),
     money_who: words('banker | investor | finance minister | accountant | shareholder | tax office || economist | broker | treasurer'),
-    money_did: words('paid the debt | sold the shares | raised the taxes | cut the interest rate | lost a million dollars | opened a bank account || bought the company | borrowed the money | invested in oil'),
+    money_did: words(
+      'paid the debt | sold the shares | raised the taxes | cut the interest rate | lost a million dollars | opened a bank account || bought the company | borrowed the money | invested in oil',
+    ),
   },
   labels: { film: label('film'), food: label('food'), money: label('money'), sport: label('sport') },
 }

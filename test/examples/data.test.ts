@@ -27,10 +27,12 @@ describe.each(TASKS)('$name', (task) => {
       const counts = Object.keys(task.labels).map((label) => rows.filter(({ target }) => target === label).length)
       expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
     }
-    for (const { train: trained, dev: held } of Object.values(task.labels)) expect(trained.filter((text) => held.includes(text))).toEqual([])
+    for (const { train: trained, dev: held } of Object.values(task.labels))
+      expect(trained.filter((text) => held.includes(text))).toEqual([])
   })
 
   it('keeps the words that are for development out of training', () => {
-    for (const slot of Object.values(task.slots)) expect((slot.dev ?? []).filter((word) => !word.includes('{') && slot.train.includes(word))).toEqual([])
+    for (const slot of Object.values(task.slots))
+      expect((slot.dev ?? []).filter((word) => !word.includes('{') && slot.train.includes(word))).toEqual([])
   })
 })

@@ -36,15 +36,22 @@ async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
       await file.close()
     }
     await rename(beside, path)
-  } catch (error) {
+  } catch (cause) {
     await rm(beside, { force: true })
-    throw error
+    throw unwritten(path, cause)
   }
 }
 
+const unwritten = (path: string, cause: unknown): ConfigError =>
+  new ConfigError(
+    'run-write',
+    `${path} cannot be written (${(cause as Error).message}). The last checkpoint is whole: make room, then go on with --resume.`,
+    { cause },
+  )
+
 /**
  * Opens the folder of a run: with `resume` where it stopped, else empty.
- * @throws {ConfigError} `out-not-empty` where another run lies there and neither `resume` nor `overwrite` is set.
+ * @throws {ConfigError} `out-not-empty` where another run lies there and neither `resume` nor `overwrite` is set; `run-write` for a full disk, here and in what it returns.
  */
 export async function openRunFolder(dir: string, options: { readonly resume?: boolean; readonly overwrite?: boolean }): Promise<RunFolder> {
   const folder = join(dir, 'checkpoint')
@@ -68,7 +75,10 @@ export async function openRunFolder(dir: string, options: { readonly resume?: bo
     saved,
     save: (state) => replaceFile(path, formatCheckpoint(state)),
     publishLog: async (name) => replaceFile(join(dir, name), await readFile(logPath)),
-    log: (line) => appendFile(logPath, `${JSON.stringify(line)}\n`),
+    log: (line) =>
+      appendFile(logPath, `${JSON.stringify(line)}\n`).catch((cause: unknown) => {
+        throw unwritten(logPath, cause)
+      }),
   }
 }
 

@@ -5,9 +5,15 @@ import { join } from 'node:path'
 
 const root = new URL('../../', import.meta.url).pathname
 
+export interface RunOptions {
+  readonly stdin?: string
+  /** The largest file the command may write. */
+  readonly fileKb?: number
+}
+
 export interface Compiled {
   /** Runs a command to its end. */
-  run(args: readonly string[], options?: { readonly stdin?: string }): Promise<{ code: number | null; stdout: string; stderr: string }>
+  run(args: readonly string[], options?: RunOptions): Promise<{ code: number | null; stdout: string; stderr: string }>
   /** Starts a command. */
   start(args: readonly string[]): ChildProcess
   remove(): void
@@ -27,13 +33,16 @@ export function compile(): Compiled {
     dir,
   ])
   if (!existsSync(join(dir, 'scripts/soft-prompts.js'))) throw new Error(`tsc wrote nothing: ${String(built.stdout)}`)
-  const start = (args: readonly string[]): ChildProcess =>
-    spawn(process.execPath, [join(dir, 'scripts/soft-prompts.js'), ...args], { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] })
+  const script = join(dir, 'scripts/soft-prompts.js')
+  const start = (args: readonly string[], { fileKb }: RunOptions = {}): ChildProcess =>
+    fileKb === undefined
+      ? spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'pipe' })
+      : spawn('bash', ['-c', `ulimit -f ${fileKb} && exec "$@"`, 'bash', process.execPath, script, ...args], { cwd: root, stdio: 'pipe' })
   return {
     start,
     run: (args, options = {}) =>
       new Promise((resolve, reject) => {
-        const child = start(args)
+        const child = start(args, options)
         let stdout = ''
         let stderr = ''
         child.stdout?.on('data', (chunk) => (stdout += String(chunk)))

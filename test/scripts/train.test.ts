@@ -100,6 +100,16 @@ describe('train', () => {
     expect(bytes('stopped', 'adapter_model.safetensors')).toBe(bytes('whole', 'adapter_model.safetensors'))
   })
 
+  it.skipIf(process.platform === 'win32')('a full disk leaves the last checkpoint whole (here: a limit on file size)', async () => {
+    expect((await cli.run(args('full', '--steps', '20', '--quiet'))).code).toBe(0)
+    const before = bytes('full', 'checkpoint/state.safetensors')
+    const limited = await cli.run(args('full', '--resume'), { fileKb: 4 })
+    expect([limited.code, limited.stderr]).toEqual([1, expect.stringMatching(/cannot be written.*EFBIG.*--resume.*\[run-write\]/)])
+    expect(bytes('full', 'checkpoint/state.safetensors')).toBe(before)
+    expect((await cli.run(args('full', '--resume', '--quiet'))).code).toBe(0)
+    expect(FILES.map((file) => bytes('full', file))).toEqual(FILES.map((file) => bytes('whole', file)))
+  })
+
   it('refuses another run in the folder, and another recipe to resume', async () => {
     const again = await cli.run(args('whole'))
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('[out-not-empty]')])

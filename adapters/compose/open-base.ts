@@ -1,6 +1,5 @@
 /** A frozen base model by folder or Hub id: configuration, weights in place, tokenizer, embedding rows. */
 import { stat, readFile, readdir } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { ConfigError } from '../../src/errors.ts'
@@ -8,7 +7,9 @@ import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
 import type { WeightTable } from '../../src/tensor/weights.ts'
 import { parseT5Config, type T5Config } from '../../src/t5/config.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
+import { readHubEnvironment } from '../hub/environment.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
+import { openHubModel } from './pull.ts'
 
 export interface Base {
   /** Hub id, or the folder's name. */
@@ -30,23 +31,30 @@ const isFolder = async (path: string): Promise<boolean> =>
     () => false,
   )
 
-/** The folder of Hub models that Python and `hf download` share. */
-export function hubCacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
-  return env['HF_HUB_CACHE'] ?? join(env['HF_HOME'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'huggingface'), 'hub')
-}
-
 const HUB_ID = /^[\w.-]+\/[\w.-]+$/
 
 /** The newest snapshot of a Hub id in the cache: the one that `main` names, else any. */
 async function cachedSnapshot(id: string, revision: string | undefined): Promise<{ dir: string; revision: string } | undefined> {
-  const repo = join(hubCacheFolder(), `models--${id.replaceAll('/', '--')}`)
+  const repo = join(readHubEnvironment().cacheDir, `models--${id.replaceAll('/', '--')}`)
   const named = await readFile(join(repo, 'refs', revision ?? 'main'), 'utf8').catch(() => revision ?? '')
   const snapshots: string[] = await readdir(join(repo, 'snapshots')).catch(() => [])
   const commit = snapshots.includes(named.trim()) ? named.trim() : revision === undefined ? snapshots.toSorted()[0] : undefined
   return commit === undefined ? undefined : { dir: join(repo, 'snapshots', commit), revision: commit }
 }
 
-/** Finds the folder of a base model: a folder as it stands, a Hub id in the Hub cache. @throws {ConfigError} `base-missing` */
+/** Whether a snapshot holds what training reads; one fetched for its ONNX files may not. */
+async function hasWeights(dir: string): Promise<boolean> {
+  const names: string[] = await readdir(dir).catch(() => [])
+  const weights = names.filter((name) => /^(model|pytorch_model).*\.(safetensors|bin)$/.test(name))
+  // All shards, or the one file.
+  const shards = Number(/-of-(\d+)\./.exec(weights[0] ?? '')?.[1] ?? 1)
+  return names.includes('config.json') && weights.length >= shards
+}
+
+/**
+ * Finds the folder of a base model: a folder as it stands, a Hub id in the shared cache, else fetched from the Hub.
+ * @throws {ConfigError} `base-missing`; {HubError} where the Hub says no
+ */
 export async function findBase(idOrDir: string, revision?: string): Promise<{ id: string; dir: string; revision?: string }> {
   if (await isFolder(idOrDir)) {
     const dir = resolve(idOrDir)
@@ -54,15 +62,15 @@ export async function findBase(idOrDir: string, revision?: string): Promise<{ id
     const cached = /models--([^/\\]+)[/\\]snapshots[/\\]([^/\\]+)$/.exec(dir)
     return cached ? { id: (cached[1] as string).replaceAll('--', '/'), dir, revision: cached[2] as string } : { id: basename(dir), dir }
   }
-  const found = HUB_ID.test(idOrDir) ? await cachedSnapshot(idOrDir, revision) : undefined
-  if (!found) {
-    throw new ConfigError(
-      'base-missing',
-      `No base model ${idOrDir}: neither a folder nor in the Hub cache (${hubCacheFolder()}). Fetch it first: hf download ${idOrDir}, or give its folder.`,
-      { facts: { base: idOrDir } },
-    )
+  if (!HUB_ID.test(idOrDir)) {
+    throw new ConfigError('base-missing', `No base model ${idOrDir}: it is neither a folder nor a Hub id (OWNER/NAME).`, {
+      facts: { base: idOrDir },
+    })
   }
-  return { id: idOrDir, ...found }
+  const found = await cachedSnapshot(idOrDir, revision)
+  if (found && (await hasWeights(found.dir))) return { id: idOrDir, ...found }
+  const { dir, commit } = await openHubModel(idOrDir, revision === undefined ? {} : { revision })
+  return { id: idOrDir, dir, revision: commit }
 }
 
 /**

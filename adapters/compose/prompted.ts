@@ -4,12 +4,13 @@ import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { checkBase } from './base-model.ts'
+import { findPrompt } from './find-prompt.ts'
 import { openBase, type Base } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
 import { openPrompt } from './open-prompt.ts'
 
 export interface PromptedOptions extends OpenEngineOptions {
-  /** Folders, bundles or files. */
+  /** Folders, bundles, files or Hub ids. */
   readonly prompts: readonly string[]
   /** Base model; default: the one the prompts name. */
   readonly model?: string
@@ -28,7 +29,7 @@ export interface Prompted {
  * @throws {MismatchError} `prompt-base` for a prompt of another base.
  */
 export async function openPrompted(options: PromptedOptions): Promise<Prompted> {
-  const prompts = await Promise.all(options.prompts.map(async (name) => ({ name, prompt: await openPrompt(name) })))
+  const prompts = await Promise.all(options.prompts.map(async (name) => ({ name, prompt: await openPrompt(await findPrompt(name)) })))
   const named = [...new Set(prompts.map(({ prompt }) => prompt.manifest.base.id))]
   const id = options.model ?? named[0]
   if (id === undefined || id === '') throw new ConfigError('prompts-none', 'Name a prompt, or a base model with --model.')

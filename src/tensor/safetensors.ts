@@ -155,9 +155,9 @@ const ARRAYS = {
   BOOL: Uint8Array,
 } as const
 
-/** Bytes (little-endian) as the values of a dtype: a view where the alignment allows it, else a copy. */
+/** Bytes (little-endian) as the values of a dtype: a view where the alignment allows it, else a copy (`Buffer.slice` would be no copy). */
 export function viewAs<T extends Dtype>(dtype: T, bytes: Uint8Array): DataOf<T> {
-  const aligned = bytes.byteOffset % ELEMENT_BYTES[dtype] === 0 ? bytes : bytes.slice()
+  const aligned = bytes.byteOffset % ELEMENT_BYTES[dtype] === 0 ? bytes : new Uint8Array(bytes)
   return new ARRAYS[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.length / ELEMENT_BYTES[dtype]) as DataOf<T>
 }
 

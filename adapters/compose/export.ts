@@ -1,17 +1,19 @@
 /** A checkpoint as ONNX files in the layout that transformers.js loads: written by the same graphs that train and decode. */
-import { copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
-import { ConfigError } from '../../src/errors.ts'
+import { copyFile, mkdir, open, rename, stat, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { FormatError } from '../../src/errors.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { specialise } from '../../src/graph/passes.ts'
 import { emitModel, findWeight } from '../../src/onnx/emit.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { buildExportedEncoder, buildMergedDecoder } from '../../src/t5/exported.ts'
-import type { WeightTable } from '../../src/tensor/weights.ts'
+import { toFloat32 } from '../../src/tensor/half.ts'
+import { viewAs } from '../../src/tensor/safetensors.ts'
+import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 
-/** Beside the ONNX files; the first must be there. */
+/** Beside the ONNX files, where the checkpoint has them. */
 const COPIED = [
   'config.json',
   'generation_config.json',
@@ -27,8 +29,8 @@ export interface ExportedFile {
 }
 
 /**
- * Writes `onnx/encoder_model.onnx`, `onnx/decoder_model_merged.onnx` and the files beside them; weights go into the ONNX files.
- * @throws {ConfigError} `t5-config` | `t5-activation` | `export-config`
+ * Writes `onnx/encoder_model.onnx`, `onnx/decoder_model_merged.onnx` and the files beside them; weights go into the ONNX files, as F32.
+ * @throws {ConfigError} `t5-config` | `t5-activation` | `checkpoint-*`
  * @throws {MismatchError} `weight-missing` | `weight-shape`
  * @throws {FormatError} `onnx-too-large` beyond 2 GiB a file
  */
@@ -40,43 +42,44 @@ export async function exportOnnx(modelDir: string, outDir: string): Promise<Expo
   for (const graph of [buildExportedEncoder(config), buildMergedDecoder(config)]) {
     const bytes = await embedWeights(graph, weights)
     const path = join('onnx', `${graph.name}.onnx`)
-    await writeFile(join(outDir, path), bytes)
+    await writeFile(join(outDir, `${path}.tmp`), bytes)
+    await rename(join(outDir, `${path}.tmp`), join(outDir, path))
     written.push({ path, sizeBytes: bytes.length })
   }
   if (resolve(modelDir) === resolve(outDir)) return written
-  for (const name of COPIED) {
-    const copied = await copyFile(join(modelDir, name), join(outDir, name)).then(
-      () => true,
-      () => false,
-    )
-    if (copied) written.push({ path: name, sizeBytes: (await readFile(join(outDir, name))).length })
-    else if (name === COPIED[0])
-      throw new ConfigError('export-config', `${basename(modelDir)} has no ${name} to copy.`, { facts: { modelDir } })
+  for (const path of COPIED) {
+    const found = await stat(join(modelDir, path)).catch(() => undefined)
+    if (!found) continue
+    await copyFile(join(modelDir, path), join(outDir, path))
+    written.push({ path, sizeBytes: found.size })
   }
   return written
 }
 
 /** The model with its weights inside, in standard operators only: any runtime may load it. */
 async function embedWeights(graph: Graph, weights: WeightTable): Promise<Uint8Array> {
-  const bytes = new Map<string, Uint8Array>()
+  const read = new Map<string, WeightRef & { readonly source: Uint8Array }>()
   for (const weight of graph.weights) {
-    const [name, { source, offsetBytes, sizeBytes }] = findWeight(weight, weights)
-    bytes.set(
-      name,
-      typeof source === 'string' ? await readRange(source, offsetBytes, sizeBytes) : source.subarray(offsetBytes, offsetBytes + sizeBytes),
-    )
+    const [name, ref] = findWeight(weight, weights)
+    const bytes = await bytesOf(ref)
+    const { dtype } = ref
+    const floats = dtype === 'F16' || dtype === 'BF16' ? toFloat32(dtype, viewAs(dtype, bytes)) : undefined
+    const source = floats ? new Uint8Array(floats.buffer) : bytes
+    read.set(name, { dtype: floats ? 'F32' : dtype, shape: ref.shape, source, offsetBytes: 0, sizeBytes: source.length })
   }
   const canonical = specialise(graph, { contrib: false, externalData: false })
-  return formatModel(emitModel(canonical, weights, (name) => bytes.get(name) as Uint8Array))
+  return formatModel(emitModel(canonical, read, (name) => (read.get(name) as { source: Uint8Array }).source))
 }
 
-async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
-  const file = await open(path)
+async function bytesOf({ source, offsetBytes, sizeBytes }: WeightRef): Promise<Uint8Array> {
+  if (typeof source !== 'string') return source.subarray(offsetBytes, offsetBytes + sizeBytes)
+  const file = await open(source)
   try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, offset)
-    if (bytesRead !== length)
-      throw new ConfigError('export-truncated', `${path} ends within a weight; fetch it again.`, { facts: { path } })
-    return buffer
+    const { buffer, bytesRead } = await file.read(new Uint8Array(sizeBytes), 0, sizeBytes, offsetBytes)
+    if (bytesRead === sizeBytes) return buffer
+    throw new FormatError('weights-truncated', `${source} ends within a weight; fetch it again.`, {
+      facts: { source, offsetBytes, sizeBytes },
+    })
   } finally {
     await file.close()
   }

@@ -1,6 +1,6 @@
 /** Engine over an injected onnxruntime: graphs become ONNX models whose weights point into the checkpoint's own files. */
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor, InferenceSessionFactory } from 'onnxruntime-common'
-import { UnsupportedError } from '../../src/errors.ts'
+import { ShapeError, UnsupportedError } from '../../src/errors.ts'
 import type { Capabilities, Engine, Program } from '../../src/graph/engine.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { specialise } from '../../src/graph/passes.ts'
@@ -49,8 +49,9 @@ export function createEngine(ort: OnnxRuntime, options: EngineOptions = {}): Eng
     load: async (graph, weights) => {
       const { place, folder } = await placeWeights(graph, weights)
       const bytes = formatModel(emitModel(specialise(graph, capabilities), weights, place))
-      const session = await ort.InferenceSession.create(bytes, {
+      const session = await createSession(ort, bytes, {
         executionProviders: [device],
+        logSeverityLevel: 3, // errors only: they are thrown, and the rest is no user's concern
         // planned memory grows with every new batch shape and gains no time
         enableMemPattern: false,
         ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
@@ -66,11 +67,27 @@ export function createEngine(ort: OnnxRuntime, options: EngineOptions = {}): Eng
   }
 }
 
+type SessionOptions = InferenceSession.SessionOptions
+
+const createSession = (ort: OnnxRuntime, bytes: Uint8Array, options: SessionOptions): Promise<InferenceSession> =>
+  ort.InferenceSession.create(bytes, options).catch((cause: unknown) => failed('engine-load', 'load the graph', cause))
+
+function failed(code: string, doing: string, cause: unknown): never {
+  throw new UnsupportedError(code, `onnxruntime could not ${doing}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+}
+const list = (names: readonly string[]): string => (names.length === 0 ? 'none' : names.join(', '))
+
 function program(ort: OnnxRuntime, session: InferenceSession): Program {
   return {
     run: async (feeds) => {
-      const given = Object.fromEntries(session.inputNames.flatMap((name) => (feeds[name] ? [[name, toOrt(ort, feeds[name])]] : [])))
-      const results = await session.run(given)
+      const missing = session.inputNames.filter((name) => !feeds[name])
+      const unknown = Object.keys(feeds).filter((name) => !session.inputNames.includes(name))
+      if (missing.length + unknown.length > 0) {
+        const facts = { missing, unknown }
+        throw new ShapeError('engine-feeds', `Feeds and inputs differ: missing ${list(missing)}, unknown ${list(unknown)}.`, { facts })
+      }
+      const given = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, toOrt(ort, value)]))
+      const results = await session.run(given).catch((cause: unknown) => failed('engine-run', 'run the graph', cause))
       return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, fromOrt(value as OrtTensor)]))
     },
     dispose: () => session.release(),

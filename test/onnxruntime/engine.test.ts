@@ -1,12 +1,13 @@
 /** Where weights may lie: linked as in the Hugging Face cache, in several folders, in memory, in 16 bits. All give the same result. */
 import * as ort from 'onnxruntime-node'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openCheckpoint } from '../../adapters/checkpoint/open-checkpoint.ts'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
+import { buildStep } from '../../src/t5/step.ts'
 import type { T5Config } from '../../src/t5/config.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
@@ -77,4 +78,22 @@ test('in 16 bits', async () => {
     return { ...ref, source: new Uint8Array(words.buffer), offsetBytes: 0 }
   })
   expect(await hiddenOf(short)).toEqual(await hiddenOf(cut))
+})
+
+test('a weight file cut short is named by the runtime, in our error', async () => {
+  const file = join(folder, 'short.safetensors')
+  writeFileSync(file, readFileSync(`${FIXTURES}${MODEL}/hf/model.safetensors`).subarray(0, 100_000))
+  await expect(hiddenOf(mapTable((ref) => ({ ...ref, source: file })))).rejects.toMatchObject({
+    code: 'engine-load',
+    name: 'UnsupportedError',
+  })
+})
+
+test('feeds that are missing or unknown are named', async () => {
+  const program = await engine.load(buildStep(config), weights)
+  await expect(program.run({ input_idz: tensor('I64', [1, 1], new BigInt64Array(1)) })).rejects.toMatchObject({
+    code: 'engine-feeds',
+    message: expect.stringMatching(/missing input_ids, .*unknown input_idz/),
+  })
+  await program.dispose()
 })

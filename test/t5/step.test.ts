@@ -80,6 +80,29 @@ for (const model of new Set(golden.cases.map((each) => each.model))) {
   }
 }
 
+test('the same feeds give the same bits, and the loss alone is the same loss', async () => {
+  const { config, weights } = await readCheckpoint('tiny-t5-v11')
+  const feeds = stepFeeds(config, batchOf(golden.cases.find((each) => each.model === 'tiny-t5-v11')!))
+  const engine = createEngine(ort, { threads: 2 })
+  const step = await engine.load(buildStep(config), weights)
+  const loss = await engine.load(buildStep(config, { lossOnly: true }), weights)
+  const first = await step.run(feeds)
+  expect(await step.run(feeds)).toEqual(first)
+  const { gradient_prompts: _, ...rest } = first
+  expect(await loss.run(feeds)).toEqual(rest)
+  await step.dispose()
+  await loss.dispose()
+})
+
+test('a batch whose axes disagree is refused', async () => {
+  const { config } = await readCheckpoint('tiny-t5-v10')
+  const batch = batchOf(golden.cases[0]!)
+  const short = tensor('F32', [3], new Float32Array(3))
+  expect(() => stepFeeds(config, { ...batch, rowWeight: short })).toThrow(
+    expect.objectContaining({ code: 'step-batch', message: expect.stringContaining('rowWeight of a batch is [3], expected [4]') }),
+  )
+})
+
 test('position buckets equal PyTorch’s at every distance', async () => {
   const { config } = await readCheckpoint('tiny-t5-v10')
   for (const side of ['encoder', 'decoder'] as const) {

@@ -9,6 +9,7 @@ import type { Manifest, Metric } from '../../src/prompt/manifest.ts'
 import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { buildStep } from '../../src/t5/step.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
+import { adviseBase, adviseLabels } from '../../src/train/advice.ts'
 import { checkResume } from '../../src/train/checkpoint.ts'
 import { evaluate } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
@@ -124,6 +125,10 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     truncatedTargets: encoded.truncatedTargets,
     recipe,
     resumedAt: folder.saved?.step ?? 0,
+  }
+  const devTargets = dev?.examples.map(({ target }) => target)
+  for (const advice of [...adviseBase(base.id, base.config.width), ...(labels ? adviseLabels(labels, base.tokenizer, devTargets) : [])]) {
+    yield { type: 'warning', step: 0, ...advice }
   }
 
   const maxTargetTokens = encoded.examples.reduce((most, { targetIds }) => Math.max(most, targetIds.length), 1)

@@ -73,7 +73,7 @@ export function trainingView(out: Output, dir: string): TrainingView {
       if (first) metric = `, ${first.name} ${(100 * first.value).toFixed(1)}%`
     } else if (event.type === 'warning' && !warned.has(event.code)) {
       warned.add(event.code)
-      out.note(`warning (step ${event.step}): ${event.message}`)
+      out.note(`warning${event.step > 0 ? ` (step ${event.step})` : ''}: ${event.message}`)
     }
   }
   return {

@@ -1,0 +1,70 @@
+/** What is worth saying before a run begins: a base that prompt-tunes badly, labels that cannot be told apart. */
+import type { Tokenizer } from '../data/tokenizer.ts'
+
+export interface Advice {
+  readonly code: string
+  readonly message: string
+}
+
+/** T5s that were only trained to fill spans: the paper's section 2.2 and figure 3c. */
+const SPANS_ONLY = /(^|\/)(t5-v1_1-|mt5-|umt5-)(?!.*(lm-adapt|lm100k))/i
+/** The original T5s: tasks were mixed into their training, so that prompts work, but less well than on an adapted one. */
+const ORIGINAL = /(^|\/)t5-(small|base|large|3b|11b)$/i
+/** Hidden size under which the paper has no figure (T5-small has 512). */
+const SMALLEST_WIDTH = 512
+
+/** Advice on a base model by its Hub id and width. */
+export function adviseBase(id: string, width: number): Advice[] {
+  const advice: Advice[] = []
+  if (SPANS_ONLY.test(id)) {
+    advice.push({
+      code: 'base-spans-only',
+      message: `${id} was only trained to fill gaps; prompts learn badly on such models (Lester et al. 2021, section 2.2). Take an adapted one: google/t5-small-lm-adapt, google/t5-base-lm-adapt, google/flan-t5-base.`,
+    })
+  } else if (ORIGINAL.test(id)) {
+    advice.push({
+      code: 'base-not-adapted',
+      message: `${id} was not adapted to language modelling; google/t5-base-lm-adapt or google/flan-t5-base mostly tune better with the same effort.`,
+    })
+  }
+  if (width < SMALLEST_WIDTH) {
+    advice.push({
+      code: 'base-very-small',
+      message: `${id} is smaller than any model of the paper (width ${width}): expect swings between evaluations. Give --dev so that the best step is kept; --schedule linear settles it.`,
+    })
+  }
+  return advice
+}
+
+/** Advice on label words: the same pieces for two, unknown pieces, development answers that are no label. */
+export function adviseLabels(labels: readonly string[], tokenizer: Tokenizer, devTargets: readonly string[] = []): Advice[] {
+  const advice: Advice[] = []
+  const byIds = new Map<string, string>()
+  const unknown = tokenizer.pieces.indexOf('<unk>')
+  for (const label of labels) {
+    const ids = tokenizer.encode(label)
+    const same = byIds.get(ids.join())
+    if (same !== undefined) {
+      advice.push({
+        code: 'labels-same',
+        message: `The labels ${JSON.stringify(same)} and ${JSON.stringify(label)} have the same tokens and cannot be told apart: the first always wins. Map them to other words (--label-map).`,
+      })
+    }
+    byIds.set(ids.join(), label)
+    if (unknown >= 0 && ids.includes(unknown)) {
+      advice.push({
+        code: 'label-unknown-piece',
+        message: `The label ${JSON.stringify(label)} holds characters the tokenizer does not know. Map it to plain words (--label-map).`,
+      })
+    }
+  }
+  const known = new Set(labels)
+  const outside = devTargets.filter((target) => !known.has(target))
+  if (outside.length > 0) {
+    advice.push({
+      code: 'dev-labels',
+      message: `${outside.length} of ${devTargets.length} development rows have an answer that is no label (${JSON.stringify(outside[0])}); they count as wrong. Labels: ${labels.join(', ')}.`,
+    })
+  }
+  return advice
+}

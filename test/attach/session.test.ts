@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openPromptedSession, type PromptedSession } from '../../adapters/onnxruntime/attach.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE, type ModelProto } from '../../src/onnx/schema.ts'
-import { withExternalData } from '../../src/onnx/tensors.ts'
+import { makeNode, makeTensor, makeValueInfo, withExternalData } from '../../src/onnx/tensors.ts'
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { encoderOf, promptsOf, reference } from './fixtures.ts'
@@ -209,5 +209,38 @@ describe('where the weights are', () => {
   it('external data outside the model’s folder is refused', async () => {
     writeFileSync(join(folder, 'escaping.onnx'), external('../secret').model)
     await expect(openPromptedSession(ort, join(folder, 'escaping.onnx'))).rejects.toMatchObject({ code: 'onnx-external-escape' })
+  })
+})
+
+describe('old models', () => {
+  it.each([
+    [9, 3],
+    [11, 6],
+    [13, 7],
+  ])('the added nodes run in opset %i, IR version %i', async (version, irVersion) => {
+    const table = makeTensor('w', DATA_TYPE.FLOAT, [3, 2], new Uint8Array(Float32Array.of(0, 1, 2, 3, 4, 5).buffer))
+    const model: ModelProto = {
+      irVersion,
+      opsetImports: [{ domain: '', version }],
+      metadataProps: [],
+      graph: {
+        name: 'lookup',
+        nodes: [makeNode('Gather', ['w', 'input_ids'], ['out'])],
+        initializers: [table],
+        // IR version 3 lists initializers among the inputs.
+        inputs: [
+          makeValueInfo('input_ids', DATA_TYPE.INT64, ['b', 't']),
+          ...(irVersion === 3 ? [makeValueInfo('w', DATA_TYPE.FLOAT, [3, 2])] : []),
+        ],
+        outputs: [makeValueInfo('out', DATA_TYPE.FLOAT, ['b', 't', 2])],
+        valueInfos: [],
+      },
+    }
+    const prompt = softPrompt({ dtype: 'F32', shape: [2, 2], data: Float32Array.of(10, 11, 12, 13) }, { base: { id: 'x' } })
+    const session = await openPromptedSession(ort, formatModel(model), { bank: createPromptBank({ p: prompt }) })
+    const { input_ids: ids } = session.join({ input_ids: int([[2, 1]]) }, 'p')
+    const { out } = await session.run({ input_ids: ids as ort.Tensor })
+    expect([...((out as ort.Tensor).data as Float32Array)]).toEqual([10, 11, 12, 13, 4, 5, 2, 3])
+    await session.release()
   })
 })

@@ -7,7 +7,7 @@ import { bestLabel, scoreLabels } from '../decode/score.ts'
 import type { EncodeInput, Seq2Seq } from '../decode/seq2seq.ts'
 import type { Metric } from '../prompt/manifest.ts'
 import { tensor } from '../tensor/tensor.ts'
-import { accuracy, exactMatch, macroF1 } from './metrics.ts'
+import { accuracy, exactMatch, macroF1, squad } from './metrics.ts'
 
 export interface EvaluateOptions {
   readonly model: Seq2Seq
@@ -80,7 +80,9 @@ export async function evaluate(
   }
   const expected = rows.map(({ target }) => target)
   const by: Metric['by'] = labels ? 'labels' : 'generation'
-  const figures = labels ? [accuracy(predictions, expected), macroF1(predictions, expected)] : [exactMatch(predictions, expected)]
+  const figures = labels
+    ? [accuracy(predictions, expected), macroF1(predictions, expected)]
+    : [exactMatch(predictions, expected), ...squad(predictions, expected)]
   return {
     metrics: figures.map((figure): Metric => Object.assign(figure, { split: options.split, by })),
     predictions,

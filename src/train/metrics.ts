@@ -53,3 +53,40 @@ export function macroF1(predicted: readonly string[], expected: readonly string[
   }
   return { name: 'f1', value: labels.size === 0 ? 0 : sum / labels.size, n: expected.length }
 }
+
+/** SQuAD's normalisation: lower case, no ASCII punctuation, no articles, single spaces (official evaluation v1.1, `normalize_answer`). */
+function normalizeAnswer(text: string): string {
+  return text
+    .toLowerCase()
+    .replaceAll(/[!-/:-@[-`{-~]/g, '')
+    .replaceAll(/(?<![\p{L}\p{N}_])(a|an|the)(?![\p{L}\p{N}_])/gu, ' ')
+    .trim()
+    .replaceAll(/\s+/g, ' ')
+}
+
+/** F1 of two texts by their normalised words, each counted as often as it stands there. */
+function wordF1(predicted: string, expected: string): number {
+  const said = normalizeAnswer(predicted).split(' ').filter(Boolean)
+  const want = normalizeAnswer(expected).split(' ').filter(Boolean)
+  const left = new Map<string, number>()
+  for (const word of want) left.set(word, (left.get(word) ?? 0) + 1)
+  let same = 0
+  for (const word of said) {
+    const count = left.get(word) ?? 0
+    if (count > 0) {
+      same++
+      left.set(word, count - 1)
+    }
+  }
+  return same === 0 ? 0 : (2 * same) / (said.length + want.length)
+}
+
+/** SQuAD's F1 (mean over rows) and exact match, both on normalised texts, for one expected answer a row. */
+export function squad(predicted: readonly string[], expected: readonly string[]): Figure[] {
+  const n = expected.length
+  const sum = expected.reduce((total, want, row) => total + wordF1(predicted[row] ?? '', want), 0)
+  return [
+    { name: 'squad_f1', value: n === 0 ? 0 : sum / n, n },
+    proportion('squad_exact_match', countEqual(predicted, expected, normalizeAnswer), n),
+  ]
+}

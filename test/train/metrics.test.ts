@@ -1,6 +1,7 @@
 /** Metrics on cases worked out by statsmodels (proportion_confint, method="wilson") and scikit-learn (f1_score, average="macro"). */
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { accuracy, exactMatch, macroF1, wilson } from '../../src/train/metrics.ts'
+import { accuracy, exactMatch, macroF1, squad, wilson } from '../../src/train/metrics.ts'
 
 describe('metrics', () => {
   it.each([
@@ -27,5 +28,24 @@ describe('metrics', () => {
 
   it('exact match forgives surrounding space and nothing else', () => {
     expect(exactMatch([' yes ', 'Yes', 'no.'], ['yes', 'yes', 'no']).value).toBeCloseTo(1 / 3)
+  })
+
+  it("SQuAD's F1 and exact match are the official script's (test/golden/make_squad.py)", () => {
+    const rows = JSON.parse(readFileSync(new URL('../golden/squad.json', import.meta.url), 'utf8')) as {
+      prediction: string
+      expected: string
+      f1: number
+      exact: boolean
+    }[]
+    for (const { prediction, expected, f1, exact } of rows) {
+      const [word, whole] = squad([prediction], [expected])
+      expect([prediction, word?.value, whole?.value]).toEqual([prediction, expect.closeTo(f1, 12), exact ? 1 : 0])
+    }
+    expect(
+      squad(
+        rows.map(({ prediction }) => prediction),
+        rows.map(({ expected }) => expected),
+      )[0]?.value,
+    ).toBeCloseTo(rows.reduce((sum, { f1 }) => sum + f1, 0) / rows.length, 12)
   })
 })

@@ -9,7 +9,7 @@ import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { startDigest } from './cache.ts'
-import { readRefusal, TIMEOUT_MS, transportError, type HubAccess } from './fetch.ts'
+import { bearer, readRefusal, TIMEOUT_MS, transportError, type HubAccess } from './fetch.ts'
 import { shownUrl } from './errors.ts'
 import { isAlive } from './lock.ts'
 import type { RemoteFile, RepoRef } from './remote.ts'
@@ -82,7 +82,7 @@ async function receive(access: HubAccess, url: string, wanted: RemoteFile, sink:
   try {
     const headers = new Headers({ 'accept-encoding': 'identity' })
     // fetch itself drops this header when it is redirected to another host.
-    if (access.token !== undefined) headers.set('authorization', `Bearer ${access.token}`)
+    if (access.token !== undefined) headers.set('authorization', bearer(access.token))
     if (sink.got > 0) headers.set('range', `bytes=${sink.got}-`)
     const signal = access.signal ? AbortSignal.any([access.signal, idle.signal]) : idle.signal
     const response = await (access.fetch ?? fetch)(url, { headers, signal })

@@ -2,7 +2,7 @@
  * A `fetch` for @huggingface/hub that is what it lacks: it tries again with back-off, honours Retry-After, times out, limits and completes each
  * body before handing it on, turns every refusal into a coded error, and never sends the token to another host.
  */
-import { HubError } from '../../src/errors.ts'
+import { ConfigError, HubError } from '../../src/errors.ts'
 import { reasonOf, refusedError, shownUrl, systemCode } from './errors.ts'
 import { ATTEMPTS, parseRetryAfter, Passing, systemClock, withRetries, type Clock } from './retry.ts'
 
@@ -18,6 +18,15 @@ export interface HubAccess {
   /** Milliseconds without an answer, or without a byte, before a try is given up. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * The Authorization header. A token that cannot stand in one is refused here: fetch would repeat it in its error.
+ * @throws {ConfigError} `hub-token`
+ */
+export function bearer(token: string): string {
+  if (/^[\u0021-\u007e]+$/.test(token)) return `Bearer ${token}`
+  throw new ConfigError('hub-token', 'The access token holds blanks, line breaks or letters that no token has; set HF_TOKEN again.')
 }
 
 export const TIMEOUT_MS = 30_000

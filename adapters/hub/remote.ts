@@ -1,8 +1,8 @@
 /** What a repository on the Hub holds, through @huggingface/hub. */
 import { datasetInfo, listFiles, modelInfo, type ListFileEntry } from '@huggingface/hub'
-import { HubError } from '../../src/errors.ts'
+import { HubError, SoftPromptError } from '../../src/errors.ts'
 import { reasonOf, shownUrl } from './errors.ts'
-import { hubFetch, type HubAccess } from './fetch.ts'
+import { bearer, hubFetch, type HubAccess } from './fetch.ts'
 import { checkRemotePath } from './files.ts'
 
 export type RepoType = 'model' | 'dataset'
@@ -36,7 +36,7 @@ export function clientParameters(access: HubAccess): { hubUrl: string; fetch: ty
       const headers = new Headers(init.headers)
       const isHome = new URL(String(input)).origin === new URL(access.hubUrl).origin
       const isSigned = init.method === 'PUT' // upload addresses carry their own signature
-      if (access.token !== undefined && isHome && !isSigned) headers.set('authorization', `Bearer ${access.token}`)
+      if (access.token !== undefined && isHome && !isSigned) headers.set('authorization', bearer(access.token))
       return send(input, { ...init, headers })
     },
   }
@@ -47,7 +47,7 @@ export async function viaClient<T>(access: HubAccess, work: () => Promise<T>): P
   try {
     return await work()
   } catch (error) {
-    if (error instanceof HubError || access.signal?.aborted) throw error
+    if (error instanceof SoftPromptError || access.signal?.aborted) throw error
     throw new HubError(
       'hub-answer',
       `${shownUrl(access.hubUrl)} gave an answer that is not a hub's (${reasonOf(error)}); check HF_ENDPOINT and proxies, then try again.`,

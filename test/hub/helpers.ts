@@ -71,7 +71,7 @@ export function promptFiles(seed = 1): Map<string, Buffer> {
     token_dim: 16,
   }
   return new Map([
-    ['README.md', Buffer.from('---\nlibrary_name: peft\nbase_model: google-t5/t5-small\ntags:\n- soft-prompts\n---\n# Test\n')],
+    ['README.md', Buffer.from('---\nlibrary_name: peft\nbase_model: google-t5/t5-small\ntags:\n- soft-prompts\n---\n# Test\n\nBy hand.\n')],
     ['adapter_config.json', Buffer.from(`${JSON.stringify(config, undefined, 2)}\n`)],
     ['adapter_model.safetensors', Buffer.concat([length, header, values])],
     ['runs/events.out.tfevents.1', Buffer.from([0, 1, 2, 3])],

@@ -1,5 +1,4 @@
 /** Prompts opened together with the one base model they share, ready to answer. */
-import { stat } from 'node:fs/promises'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import { ConfigError } from '../../src/errors.ts'
@@ -9,7 +8,6 @@ import { findPrompt } from './find-prompt.ts'
 import { openBase, type Base } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
 import { openPrompt } from './open-prompt.ts'
-import { pullRepository } from './pull.ts'
 
 export interface PromptedOptions extends OpenEngineOptions {
   /** Folders, bundles, files or Hub ids. */
@@ -23,12 +21,6 @@ export interface Prompted {
   readonly model: Seq2Seq
   readonly prompts: readonly { readonly name: string; readonly prompt: SoftPrompt }[]
   dispose(): Promise<void>
-}
-
-/** A path as it is; a Hub id that is no path here, pulled into the shared cache. */
-async function locate(name: string): Promise<string> {
-  const here = await stat(name).catch(() => undefined)
-  return here || !/^[\w.-]+\/[\w.-]+$/.test(name) ? name : (await pullRepository({ repo: name })).dir
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Turns an encoder into bytes that a session takes: patched, and with its weights left where they are. */
 import type { PlatformPath } from 'node:path'
-import { UnsupportedError } from '../../src/errors.ts'
+import { ConfigError, SoftPromptError, UnsupportedError } from '../../src/errors.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE, type ModelProto } from '../../src/onnx/schema.ts'
 import { readSkeleton, type ByteSource } from '../../src/onnx/skeleton.ts'
@@ -35,12 +35,32 @@ const OWN_BYTES = 'soft-prompt-original.onnx'
  * Reads and patches an encoder. From a path only the protobuf headers are read.
  * @param externalData files that a model given as bytes keeps its weights in
  * @throws {UnsupportedError} what `addSoftPromptInput` and `readSkeleton` throw, and `onnx-external-escape` | `onnx-scattered`
+ * @throws {ConfigError} `encoder-missing`
  */
 export async function openPatched(source: ModelSource, externalData: readonly ExternalFile[] = []): Promise<PatchedSource> {
-  if (typeof source === 'string') return fromPath(source)
+  if (typeof source === 'string') {
+    return fromPath(source).catch((error: unknown) => {
+      throw named(source, error)
+    })
+  }
   const data = source instanceof Uint8Array ? source : new Uint8Array(await source.arrayBuffer())
   const read: ByteSource = { sizeBytes: data.length, read: (offset, length) => data.subarray(offset, offset + length) }
   return { ...patch(await readSkeleton(read, OWN_BYTES)), externalData: [{ path: OWN_BYTES, data }, ...externalData] }
+}
+
+/** The same error with the file's name in front; a file that cannot be opened in our own words. */
+function named(file: string, error: unknown): unknown {
+  if (error instanceof SoftPromptError) {
+    const Same = error.constructor as typeof SoftPromptError
+    return new Same(error.code, `${file}: ${error.message}`, { facts: { ...error.facts, file }, cause: error })
+  }
+  const { code } = error as NodeJS.ErrnoException
+  if (code === undefined) return error
+  const why = code === 'ENOENT' ? 'is not there' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`
+  return new ConfigError('encoder-missing', `The encoder ${file} ${why}; give the path of an encoder_model.onnx.`, {
+    facts: { file },
+    cause: error,
+  })
 }
 
 function patch(skeleton: ModelProto): Omit<PatchedSource, 'folder' | 'externalData'> {

@@ -206,6 +206,22 @@ describe('where the weights are', () => {
     expect(await distance(model, { externalData: [{ path: 'encoder_model.onnx_data', data }] })).toBe(0)
   })
 
+  it('a file that is not there, a folder, a decoder, a text: each is named', async () => {
+    writeFileSync(join(folder, 'page.onnx'), '<!DOCTYPE html><title>404</title>')
+    const wrong: [string, RegExp][] = [
+      [join(folder, 'absent.onnx'), /encoder-missing/],
+      [folder, /encoder-missing/],
+      [encoderOf('tiny-t5-v11').replace('encoder_model', 'decoder_model_merged'), /onnx-decoder/],
+      [join(folder, 'page.onnx'), /onnx-/],
+    ]
+    for (const [path, code] of wrong) {
+      await expect(openPromptedSession(ort, path)).rejects.toMatchObject({
+        code: expect.stringMatching(code),
+        message: expect.stringContaining(path),
+      })
+    }
+  })
+
   it('external data outside the model’s folder is refused', async () => {
     writeFileSync(join(folder, 'escaping.onnx'), external('../secret').model)
     await expect(openPromptedSession(ort, join(folder, 'escaping.onnx'))).rejects.toMatchObject({ code: 'onnx-external-escape' })

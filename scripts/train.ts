@@ -39,7 +39,7 @@ export const train: Command = command({
     schedule: { kind: 'string', value: 'name', help: 'constant (default), linear or cosine', choices: ['constant', 'linear', 'cosine'] },
     warmup: { kind: 'number', value: 'N', help: 'steps over which the rate rises (default 0)' },
     weightDecay: { kind: 'number', value: 'X', help: 'weight decay (default 1e-5)' },
-    stepOffset: { kind: 'number', value: 'N', help: 'steps the optimizer counts before the first (default 0)' },
+    stepOffset: { kind: 'number', value: 'N', help: 'steps Adafactor counts before the first (default 1100000, as the paper ran it)' },
     clip: { kind: 'number', value: 'X', help: 'largest norm of the gradient (default: none)' },
     seed: { kind: 'number', value: 'N', help: 'seed of the order and the initial prompt (default 0)' },
     evalEvery: { kind: 'number', value: 'N', help: 'steps between evaluations (default 1000)' },

@@ -55,8 +55,10 @@ const FIELDS: { readonly [K in keyof TrainRecipe as string extends K ? never : K
   learningRate: { value: 0.3, check: from(0, true) },
   optimizer: { value: 'adafactor', check: oneOf('adafactor', 'adamw', 'sgd') },
   weightDecay: { value: 1e-5, check: from(0) },
-  // T5X counts on from the checkpoint's 1,100,000 steps; 0 lets the second moment settle on this run's gradients.
-  stepOffset: { value: 0, check: whole(0) },
+  // What the paper ran: T5X counts on from the checkpoint's 1,100,000 steps, so that the second moment sums this run's gradients instead of averaging them and the clip
+  // stays active. On t5-tiny-en and SST-2 (P 20, B 16, 600 steps, seed 0, best of six evaluations on 400 rows) it did better than 0 in each pair: 73.0 against 63.2 % at
+  // rate 0.3, 73.8 against 70.5 % with a linear fall to 0, 72.3 against 55.7 % at 0.1 with the fall.
+  stepOffset: { value: 1_100_000, check: whole(0) },
   seed: { value: 0, check: whole(0) },
   maxInputTokens: { value: 512, check: whole(2) },
   maxTargetTokens: { value: 128, check: whole(2) },

@@ -1,7 +1,6 @@
 /** A checkpoint as ONNX files in the layout that transformers.js loads: written by the same graphs that train and decode. */
-import { copyFile, mkdir, open, rename, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { FormatError } from '../../src/errors.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { specialise } from '../../src/graph/passes.ts'
 import { emitModel, findWeight } from '../../src/onnx/emit.ts'
@@ -11,6 +10,7 @@ import { buildExportedEncoder, buildMergedDecoder } from '../../src/t5/exported.
 import { toFloat32 } from '../../src/tensor/half.ts'
 import { viewAs } from '../../src/tensor/safetensors.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+import { readRange } from '../onnxruntime/weights.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 
 /** Beside the ONNX files, where the checkpoint has them. */
@@ -61,26 +61,13 @@ async function embedWeights(graph: Graph, weights: WeightTable): Promise<Uint8Ar
   const read = new Map<string, WeightRef & { readonly source: Uint8Array }>()
   for (const weight of graph.weights) {
     const [name, ref] = findWeight(weight, weights)
-    const bytes = await bytesOf(ref)
-    const { dtype } = ref
+    const { dtype, source: stored, offsetBytes, sizeBytes } = ref
+    const bytes =
+      typeof stored === 'string' ? await readRange(stored, offsetBytes, sizeBytes) : stored.subarray(offsetBytes, offsetBytes + sizeBytes)
     const floats = dtype === 'F16' || dtype === 'BF16' ? toFloat32(dtype, viewAs(dtype, bytes)) : undefined
     const source = floats ? new Uint8Array(floats.buffer) : bytes
     read.set(name, { dtype: floats ? 'F32' : dtype, shape: ref.shape, source, offsetBytes: 0, sizeBytes: source.length })
   }
   const canonical = specialise(graph, { contrib: false, externalData: false })
   return formatModel(emitModel(canonical, read, (name) => (read.get(name) as { source: Uint8Array }).source))
-}
-
-async function bytesOf({ source, offsetBytes, sizeBytes }: WeightRef): Promise<Uint8Array> {
-  if (typeof source !== 'string') return source.subarray(offsetBytes, offsetBytes + sizeBytes)
-  const file = await open(source)
-  try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(sizeBytes), 0, sizeBytes, offsetBytes)
-    if (bytesRead === sizeBytes) return buffer
-    throw new FormatError('weights-truncated', `${source} ends within a weight; fetch it again.`, {
-      facts: { source, offsetBytes, sizeBytes },
-    })
-  } finally {
-    await file.close()
-  }
 }

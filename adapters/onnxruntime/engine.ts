@@ -2,12 +2,11 @@
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor, InferenceSessionFactory } from 'onnxruntime-common'
 import { ShapeError, UnsupportedError } from '../../src/errors.ts'
 import type { Capabilities, Engine, Program } from '../../src/graph/engine.ts'
-import type { Graph } from '../../src/graph/ir.ts'
 import { specialise } from '../../src/graph/passes.ts'
-import { emitModel, type Place } from '../../src/onnx/emit.ts'
+import { emitModel } from '../../src/onnx/emit.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import type { Dtype, Tensor } from '../../src/tensor/tensor.ts'
-import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+import { placeWeights } from './weights.ts'
 
 /** What is used of onnxruntime-node or onnxruntime-web. */
 export interface OnnxRuntime {
@@ -42,12 +41,13 @@ const DTYPE: Readonly<Record<string, Dtype>> = Object.fromEntries(Object.entries
 /** Makes an engine of the runtime the app has loaded. */
 export function createEngine(ort: OnnxRuntime, options: EngineOptions = {}): Engine {
   const device = options.device ?? 'cpu'
-  const capabilities = { contrib: device === 'cpu', externalData: true, ...options.capabilities }
+  // the WebAssembly build sees no files
+  const capabilities = { contrib: device === 'cpu', externalData: device !== 'wasm', ...options.capabilities }
   return {
     name: `onnxruntime-${device}`,
     capabilities,
     load: async (graph, weights) => {
-      const { place, folder } = await placeWeights(graph, weights)
+      const { place, folder } = await placeWeights(graph, weights, capabilities.externalData)
       const bytes = formatModel(emitModel(specialise(graph, capabilities), weights, place))
       const session = await createSession(ort, bytes, {
         executionProviders: [device],
@@ -104,43 +104,4 @@ function fromOrt({ type, dims, data }: OrtTensor): Tensor {
   const dtype = DTYPE[type]
   if (dtype === undefined) throw new UnsupportedError('engine-dtype', `onnxruntime returned a tensor of type ${type}.`, { facts: { type } })
   return { dtype, shape: dims, data } as unknown as Tensor
-}
-
-const bytesOf = ({ source, offsetBytes, sizeBytes }: WeightRef): Uint8Array =>
-  (source as Uint8Array).subarray(offsetBytes, offsetBytes + sizeBytes)
-
-/**
- * Locations of all weights relative to the deepest folder that holds all their files, symbolic links resolved (the Hugging Face cache
- * is made of links, and onnxruntime refuses locations that leave the folder). Weights in memory are copied into the model.
- */
-async function placeWeights(graph: Graph, weights: WeightTable): Promise<{ readonly place: Place; readonly folder?: string }> {
-  const used = graph.weights.flatMap(({ names }) => names.map((name) => weights.get(name)).filter((ref) => ref !== undefined))
-  const sources = [...new Set(used.map(({ source }) => source).filter((source) => typeof source === 'string'))]
-  if (sources.length === 0) return { place: (_, ref) => bytesOf(ref) }
-  const [{ realpath }, path] = await Promise.all([import('node:fs/promises'), import('node:path')])
-  const real = new Map<string, string>()
-  for (const source of sources) real.set(source, await realpath(source))
-  let folder = path.dirname([...real.values()][0] as string)
-  const inside = (file: string): boolean => !path.relative(folder, file).startsWith('..') && !path.isAbsolute(path.relative(folder, file))
-  while (![...real.values()].every(inside)) {
-    const parent = path.dirname(folder)
-    if (parent === folder) {
-      throw new UnsupportedError('weights-scattered', `The weight files share no folder: ${sources.join(', ')}. Put them on one drive.`, {
-        facts: { sources },
-      })
-    }
-    folder = parent
-  }
-  const place: Place = (_, ref) =>
-    typeof ref.source === 'string'
-      ? {
-          location: path
-            .relative(folder, real.get(ref.source) as string)
-            .split(path.sep)
-            .join('/'),
-          offset: ref.offsetBytes,
-          length: ref.sizeBytes,
-        }
-      : bytesOf(ref)
-  return { place, folder }
 }

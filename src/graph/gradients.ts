@@ -22,7 +22,6 @@ import {
   sub,
   swapLast,
   transpose,
-  where,
 } from './ops.ts'
 
 /** What a rule sees: the node, and the gradient of its first output. */
@@ -68,21 +67,12 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
   Mul: ({ g, inputs: [a, b], d }) => [() => mul(g, d, b), () => mul(g, d, a)],
   Div: ({ g, inputs: [, b], outputs: [y], d }) => [() => div(g, d, b), () => apply(g, 'Neg', [div(g, mul(g, d, y), b)], {})],
   Min: NOT_DIFFERENTIABLE,
-  Equal: NOT_DIFFERENTIABLE,
-  Less: NOT_DIFFERENTIABLE,
   Greater: NOT_DIFFERENTIABLE,
-  Where: ({ g, inputs: [condition], d }) => [
-    () => d, // never called: a condition is no function of a trainable
-    () => where(g, condition, d, g.scalar(0)),
-    () => where(g, condition, g.scalar(0), d),
-  ],
   Neg: ({ g, d }) => [() => apply(g, 'Neg', [d], {})],
   Sqrt: ({ g, outputs: [y], d }) => [() => div(g, d, scale(g, y, 2))],
-  Exp: ({ g, outputs: [y], d }) => [() => mul(g, d, y)],
   // y is never negative: min(2^100·y, 1) is its step, in half the time that onnxruntime takes to compare and cast
   Relu: ({ g, outputs: [y], d }) => [() => mul(g, apply(g, 'Min', [scale(g, y, 2 ** 100), g.scalar(1)], {}), d)],
   Log: ({ g, inputs: [x], d }) => [() => div(g, d, x)],
-  Tanh: ({ g, outputs: [y], d }) => [() => mul(g, d, oneMinus(g, mul(g, y, y)))],
   Sigmoid: ({ g, outputs: [y], d }) => [() => mul(g, d, mul(g, y, oneMinus(g, y)))],
   Clip: NOT_DIFFERENTIABLE,
   Cast: NOT_DIFFERENTIABLE,

@@ -25,16 +25,11 @@ export interface OpAttributes {
   Mul: None
   Div: None
   Min: None
-  Equal: None
-  Less: None
   Greater: None
-  Where: None // condition, then, else
   Neg: None
   Sqrt: None
-  Exp: None
   Relu: None
   Log: None
-  Tanh: None
   Sigmoid: None
   Clip: { readonly min: number; readonly max: number }
   Cast: { readonly to: Dtype }

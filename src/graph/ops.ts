@@ -1,7 +1,6 @@
 /** Short names for applying operators, so that a model reads like its formulas. */
 import type { Dtype } from '../tensor/tensor.ts'
 import type { Builder } from './builder.ts'
-import { splitDim } from './dims.ts'
 import type { Dim, OpAttributes, OpName, Shape, Value } from './ir.ts'
 
 /** Applies an operator of one output (or takes the first of several). */
@@ -15,11 +14,7 @@ export const add: Binary = (g, a, b) => apply(g, 'Add', [a, b], {})
 export const sub: Binary = (g, a, b) => apply(g, 'Sub', [a, b], {})
 export const mul: Binary = (g, a, b) => apply(g, 'Mul', [a, b], {})
 export const div: Binary = (g, a, b) => apply(g, 'Div', [a, b], {})
-export const less: Binary = (g, a, b) => apply(g, 'Less', [a, b], {})
 export const greater: Binary = (g, a, b) => apply(g, 'Greater', [a, b], {})
-export const equal: Binary = (g, a, b) => apply(g, 'Equal', [a, b], {})
-export const where = (g: Builder, condition: Value, a: Value, b: Value): Value => apply(g, 'Where', [condition, a, b], {})
-export const exp: Unary = (g, x) => apply(g, 'Exp', [x], {})
 export const relu: Unary = (g, x) => apply(g, 'Relu', [x], {})
 export const sigmoid: Unary = (g, x) => apply(g, 'Sigmoid', [x], {})
 export const gelu: Unary = (g, x) => apply(g, 'Gelu', [x], {})
@@ -59,6 +54,3 @@ export const concat = (g: Builder, a: Value, b: Value, axis: number, size: Dim):
 export const slice = (g: Builder, x: Value, attributes: OpAttributes['Slice']): Value => apply(g, 'Slice', [x], attributes)
 export const range = (g: Builder, size: Dim): Value => apply(g, 'Range', [], { size })
 export const oneHot = (g: Builder, indices: Value, depth: Dim): Value => apply(g, 'OneHot', [indices], { depth })
-
-/** Whether an axis is a plain number. */
-export const isFixed = (dim: Dim): dim is number => splitDim(dim).symbols.length === 0

@@ -202,16 +202,11 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
   Mul: plain(),
   Div: plain(),
   Min: plain(),
-  Equal: plain(),
-  Less: plain(),
   Greater: plain(),
-  Where: plain(),
   Neg: plain(),
   Sqrt: plain(),
-  Exp: plain(),
   Relu: plain(),
   Log: plain(),
-  Tanh: plain(),
   Sigmoid: plain(),
   Clip: withInputs(({ inputs: [x], attributes: { min, max } }, emitter) =>
     [min, max].map((limit) => {

@@ -61,8 +61,6 @@ export const CASES: { readonly [K in OpName]: readonly Case[] } = {
   ],
   Div: [{ shapes: [[2, 3], [3]], build: op('Div'), at: positive }],
   Min: [{ shapes: [[2, 3], [3]], build: op('Min') }],
-  Equal: [{ shapes: [[2, 3]], build: (g, [x]) => truth(g, apply(g, 'Equal', [x!, apply(g, 'Relu', [x!], {})], {})) }],
-  Less: [{ shapes: [[2, 3], [3]], build: (g, [a, b]) => truth(g, apply(g, 'Less', [a!, b!], {})) }],
   Greater: [{ shapes: [[2, 3], [3]], build: (g, [a, b]) => truth(g, greater(g, a!, b!)) }],
   Clip: [{ shapes: [[2, 3]], build: op('Clip', { min: -0.5, max: 1 }) }],
   Cast: [{ shapes: [[2, 3]], build: (g, [x]) => truth(g, greater(g, x!, g.scalar(0))) }],
@@ -83,17 +81,9 @@ export const CASES: { readonly [K in OpName]: readonly Case[] } = {
     },
   ],
   Range: [{ shapes: [[3]], build: (g, [x]) => mul(g, x!, apply(g, 'Cast', [apply(g, 'Range', [], { size: 3 })], { to: 'F32' })) }],
-  Where: [
-    {
-      shapes: [[2, 3], [3]],
-      build: (g, [a, b]) => apply(g, 'Where', [g.constant(tensor('BOOL', [2, 1], Uint8Array.of(1, 0))), a!, b!], {}),
-    },
-  ],
   Neg: [{ shapes: [[2, 3]], build: op('Neg') }],
   Sqrt: [{ shapes: [[2, 3]], build: op('Sqrt'), at: positive }],
-  Exp: [{ shapes: [[2, 3]], build: op('Exp') }],
   Relu: [{ shapes: [[4, 3]], build: op('Relu'), at: awayFromZero }],
-  Tanh: [{ shapes: [[2, 3]], build: op('Tanh') }],
   Sigmoid: [{ shapes: [[2, 3]], build: op('Sigmoid') }],
   Gemm: gemms,
   MatMul: [

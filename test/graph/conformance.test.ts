@@ -1,5 +1,6 @@
 /** Every operator, and every pass, on real engines against the f64 interpreter. A new engine is a row in `ENGINES`. */
 import * as ort from 'onnxruntime-node'
+import * as web from 'onnxruntime-web'
 import { describe, expect, test } from 'vitest'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
 import { createBuilder } from '../../src/graph/builder.ts'
@@ -13,6 +14,7 @@ import { array, interpret, type Array64 } from './interpreter.ts'
 const ENGINES = {
   onnxruntime: createEngine(ort, { threads: 1 }),
   'onnxruntime, standard operators': createEngine(ort, { threads: 1, capabilities: { contrib: false } }),
+  'onnxruntime-web': createEngine(web, { device: 'wasm' }),
 }
 
 const toTensor = ({ shape, data }: Array64): Tensor => tensor('F32', shape, Float32Array.from(data))

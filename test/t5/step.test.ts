@@ -1,5 +1,6 @@
 /** The training step against PyTorch in f64 (test/golden/make_step.py). */
 import * as ort from 'onnxruntime-node'
+import * as web from 'onnxruntime-web'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
@@ -51,6 +52,7 @@ const ways = {
   fast: { engine: createEngine(ort, { threads: 1 }), options: {} },
   'low memory': { engine: createEngine(ort, { threads: 1, memory: 'low' }), options: {} },
   'standard operators': { engine: createEngine(ort, { threads: 1, capabilities: { contrib: false } }), options: {} },
+  'WebAssembly, standard operators': { engine: createEngine(web, { device: 'wasm' }), options: {} },
   'long targets': { engine: createEngine(ort, { threads: 1 }), options: { maxTargetTokens: 1000 } },
 }
 

@@ -1,0 +1,71 @@
+/** Where onnxruntime finds a graph's weights: in the checkpoint's files in place, or copied into the model. */
+import { FormatError, UnsupportedError } from '../../src/errors.ts'
+import type { Graph } from '../../src/graph/ir.ts'
+import { findWeight, type Place } from '../../src/onnx/emit.ts'
+import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+
+export interface Placement {
+  readonly place: Place
+  /** The folder that external locations are relative to. */
+  readonly folder?: string
+}
+
+/**
+ * With `external`, files are pointed into: locations are relative to the deepest folder that holds them all, symbolic links resolved (the
+ * Hugging Face cache is made of links, and onnxruntime refuses locations that leave the folder). Without it, and for weights in memory,
+ * bytes are copied into the model.
+ * @throws {UnsupportedError} `weights-scattered` for files on several drives
+ * @throws {FormatError} `weights-truncated`
+ */
+export async function placeWeights(graph: Graph, weights: WeightTable, external: boolean): Promise<Placement> {
+  const used = new Map(graph.weights.map((weight) => findWeight(weight, weights)))
+  const inMemory = new Map<string, Uint8Array>()
+  const inFiles = new Map<string, WeightRef & { readonly source: string }>()
+  for (const [name, ref] of used) {
+    const { source, offsetBytes, sizeBytes } = ref
+    if (typeof source !== 'string') inMemory.set(name, source.subarray(offsetBytes, offsetBytes + sizeBytes))
+    else if (external) inFiles.set(name, { ...ref, source })
+    else inMemory.set(name, await readRange(source, offsetBytes, sizeBytes))
+  }
+  const bytes: Place = (name) => inMemory.get(name) as Uint8Array
+  if (inFiles.size === 0) return { place: bytes }
+
+  const [{ realpath }, path] = await Promise.all([import('node:fs/promises'), import('node:path')])
+  const real = new Map<string, string>()
+  for (const { source } of inFiles.values()) if (!real.has(source)) real.set(source, await realpath(source))
+  const files = [...real.values()]
+  const isInside = (folder: string, file: string): boolean => {
+    const way = path.relative(folder, file)
+    return !way.startsWith('..') && !path.isAbsolute(way)
+  }
+  let folder = path.dirname(files[0] as string)
+  while (!files.every((file) => isInside(folder, file))) {
+    const parent = path.dirname(folder)
+    if (parent === folder) {
+      throw new UnsupportedError('weights-scattered', `The weight files share no folder: ${files.join(', ')}. Put them on one drive.`, {
+        facts: { files },
+      })
+    }
+    folder = parent
+  }
+  const place: Place = (name, ref) => {
+    const file = inFiles.get(name)
+    if (!file) return bytes(name, ref)
+    const location = path.relative(folder, real.get(file.source) as string)
+    return { location: location.split(path.sep).join('/'), offset: file.offsetBytes, length: file.sizeBytes }
+  }
+  return { place, folder }
+}
+
+/** Bytes of a file. @throws {FormatError} `weights-truncated` */
+export async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
+  const { open } = await import('node:fs/promises')
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, offset)
+    if (bytesRead === length) return buffer
+    throw new FormatError('weights-truncated', `${path} ends within a weight; fetch it again.`, { facts: { path, offset, length } })
+  } finally {
+    await file.close()
+  }
+}

@@ -18,6 +18,9 @@ export const TENSOR_NAME = 'prompt_embeddings'
 /** Files whose sha256 the manifest holds. The card is not among them: people edit it. */
 export const HASHED_FILES: readonly string[] = [CONFIG_FILE, TENSOR_FILE, LOG_FILE]
 
+/** The header of our tensor file has about 100 bytes. */
+const MAX_HEADER_BYTES = 1 << 20
+
 export type Files = ReadonlyMap<string, Uint8Array>
 /** sha256 in hex; node:crypto or WebCrypto. */
 export type Sha256 = (bytes: Uint8Array) => string | Promise<string>
@@ -65,7 +68,7 @@ export function parseArtifact(files: Files): SoftPrompt {
   if (config.base !== undefined && config.base !== manifest.base.id) {
     throw new MismatchError('artifact-base', `${CONFIG_FILE} names the base ${config.base}, ${MANIFEST_FILE} names ${manifest.base.id}.`)
   }
-  const { tensors } = parseSafetensors(fileOf(files, TENSOR_FILE))
+  const { tensors } = parseSafetensors(fileOf(files, TENSOR_FILE), { maxHeaderBytes: MAX_HEADER_BYTES })
   const stored = tensors.get(TENSOR_NAME)
   if (!stored || tensors.size !== 1) {
     throw new ShapeError(
@@ -110,7 +113,7 @@ export async function formatArtifact(prompt: SoftPrompt, options: FormatOptions)
   const { dtype = 'F32', heads, layers } = options
   const { id, revision } = manifest.base
   const config = formatAdapterConfig({
-    base: id,
+    ...(id === '' ? {} : { base: id }),
     ...(revision === undefined ? {} : { revision }),
     length: lengthOf(prompt),
     width: widthOf(prompt),

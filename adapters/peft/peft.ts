@@ -2,7 +2,7 @@
 import { ConfigError, FormatError, ShapeError, UnsupportedError } from '../../src/errors.ts'
 import { parseAdapterConfig, type AdapterConfig } from '../../src/prompt/adapter-config.ts'
 import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { toFloat32 } from '../../src/tensor/half.ts'
+import { toFloat32, type FloatDtype } from '../../src/tensor/half.ts'
 import { parseSafetensors } from '../../src/tensor/safetensors.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 
@@ -14,12 +14,17 @@ export interface PeftOptions {
 export interface PeftPrompt {
   readonly prompt: SoftPrompt
   readonly peftType: string
+  /** How the matrix is stored, before rows were left out. */
+  readonly dtype: FloatDtype
+  readonly storedShape: readonly number[]
   /** What was left out, and why; for people. */
   readonly notes: readonly string[]
 }
 
-/** Matrices by their names, in F32. */
-type Matrices = ReadonlyMap<string, Tensor<'F32'>>
+type Tensors = ReadonlyMap<string, Tensor>
+
+/** A prompt's header has about 100 bytes, a multitask adapter's 300. */
+export const MAX_HEADER_BYTES: number = 1 << 20
 
 /** Methods that are no prompt in front of the input, with what to do. */
 const REFUSED: Readonly<Record<string, string>> = {
@@ -38,64 +43,65 @@ const REFUSED: Readonly<Record<string, string>> = {
  */
 export function parsePeft(configText: string, tensorBytes: Uint8Array, options: PeftOptions = {}): PeftPrompt {
   const config = parseAdapterConfig(configText)
-  const { peftType } = config
-  const notes: string[] = []
-  const rows = matrixOf(config, () => floats(parseSafetensors(tensorBytes).tensors), options, notes)
-  const { base, revision } = config
-  const manifest = { base: { id: base ?? '', ...(revision === undefined ? {} : { revision }) } }
-  return { prompt: softPrompt(rows, manifest), peftType, notes }
-}
-
-function matrixOf(config: AdapterConfig, matrices: () => Matrices, options: PeftOptions, notes: string[]): Tensor<'F32'> {
-  switch (config.peftType) {
-    case 'PROMPT_TUNING':
-    case 'CPT':
-      return firstRows(config, named(matrices(), 'prompt_embeddings'), notes)
-    case 'P_TUNING':
-      notes.push(
-        'P-tuning saves what its network put out, not the network: the prompt answers as before, and cannot be trained on as P-tuning.',
-      )
-      return firstRows(config, named(matrices(), 'prompt_embeddings'), notes)
-    case 'MULTITASK_PROMPT_TUNING':
-      return firstRows(config, taskMatrix(matrices(), options.task), notes)
-    default:
-      throw new UnsupportedError(
-        'peft-type',
-        `A ${config.peftType} adapter is no soft prompt: ${REFUSED[config.peftType] ?? 'only PROMPT_TUNING, P_TUNING and MULTITASK_PROMPT_TUNING put virtual tokens in front of the input'}.`,
-        { facts: { peftType: config.peftType } },
-      )
+  const { peftType, base, revision, taskType } = config
+  const used = tensorsOf(peftType)
+  if (options.task !== undefined && peftType !== 'MULTITASK_PROMPT_TUNING') {
+    throw new ConfigError('peft-task', `Task ${options.task} was asked for, but this adapter is ${peftType}: it holds one prompt.`)
   }
+  const { tensors } = parseSafetensors(tensorBytes, { maxHeaderBytes: MAX_HEADER_BYTES })
+  const stored = named(tensors, 'prompt_embeddings')
+  const notes: string[] = []
+  const rows = firstRows(config, peftType === 'MULTITASK_PROMPT_TUNING' ? taskMatrix(tensors, options.task) : stored, notes)
+  if (peftType === 'MULTITASK_PROMPT_TUNING') notes.push(`Task ${options.task} became a plain prompt; the other tasks were left out.`)
+  if (peftType === 'P_TUNING') {
+    notes.push(
+      'P-tuning saves what its network put out, not the network: the prompt answers as before, and cannot be trained on as P-tuning.',
+    )
+  }
+  if (peftType === 'CPT' || taskType === 'CAUSAL_LM') notes.push('This prompt was trained for a causal model, not for a T5.')
+  const others = [...tensors.keys()].filter((name) => !used.includes(name))
+  if (others.length > 0) notes.push(`Tensors of no prompt were left out: ${others.slice(0, 5).join(', ').slice(0, 200)}.`)
+  const manifest = { base: { id: base ?? '', ...(revision === undefined ? {} : { revision }) } }
+  const { dtype, shape: storedShape } = tensors.get('prompt_embeddings') as Tensor<FloatDtype>
+  return { prompt: softPrompt(rows, manifest), peftType, dtype, storedShape, notes }
 }
 
-function floats(tensors: ReadonlyMap<string, Tensor>): Matrices {
-  return new Map(
-    [...tensors].map(([name, { dtype, shape, data }]) => {
-      if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
-        throw new ShapeError('prompt-dtype', `Tensor ${name} is ${dtype}; a prompt is stored in F32, F16 or BF16.`, { facts: { dtype } })
-      }
-      return [name, tensor('F32', shape, toFloat32(dtype, data as Float32Array | Uint16Array))]
-    }),
-  )
+/** The tensors a method saves its prompts in. @throws {UnsupportedError} `peft-type` */
+function tensorsOf(peftType: string): readonly string[] {
+  if (peftType === 'MULTITASK_PROMPT_TUNING') return ['prompt_embeddings', 'prefix_task_cols', 'prefix_task_rows']
+  if (['PROMPT_TUNING', 'P_TUNING', 'CPT'].includes(peftType)) return ['prompt_embeddings']
+  const why = Object.hasOwn(REFUSED, peftType)
+    ? REFUSED[peftType]
+    : 'only PROMPT_TUNING, P_TUNING and MULTITASK_PROMPT_TUNING put virtual tokens in front of the input'
+  throw new UnsupportedError('peft-type', `A ${peftType.slice(0, 60)} adapter is no soft prompt: ${why}.`, { facts: { peftType } })
 }
 
-function named(matrices: Matrices, name: string): Tensor<'F32'> {
-  const found = matrices.get(name)
-  if (found) return found
-  throw new FormatError(
-    'peft-tensor',
-    `adapter_model.safetensors has no ${name}; it has ${[...matrices.keys()].slice(0, 5).join(', ') || 'nothing'}.`,
-  )
+function named(tensors: Tensors, name: string): Tensor<'F32'> {
+  const found = tensors.get(name)
+  if (!found) {
+    throw new FormatError(
+      'peft-tensor',
+      `adapter_model.safetensors has no ${name}; it has ${[...tensors.keys()].slice(0, 5).join(', ').slice(0, 200) || 'nothing'}.`,
+    )
+  }
+  const { dtype, shape, data } = found
+  if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
+    throw new ShapeError('prompt-dtype', `Tensor ${name} is ${dtype}; a prompt is stored in F32, F16 or BF16.`, { facts: { dtype } })
+  }
+  return tensor('F32', shape, toFloat32(dtype, data as Float32Array | Uint16Array))
 }
 
 /** Rows [0, P). PEFT's default for T5 keeps 2P rows; the second half never meets the model. */
 function firstRows(config: AdapterConfig, matrix: Tensor<'F32'>, notes: string[]): Tensor<'F32'> {
-  const { length } = config
+  const { length, submodules } = config
   const [rows = 0, width = 0] = matrix.shape
-  if (matrix.shape.length !== 2 || length === 0 || (rows !== length && rows !== 2 * length) || (config.width ?? width) !== width) {
+  // Without the key PEFT takes the model's default, which a file does not tell.
+  const promised = submodules === undefined ? [length, 2 * length] : [submodules * length]
+  if (matrix.shape.length !== 2 || length === 0 || !promised.includes(rows) || (config.width ?? width) !== width) {
     throw new ShapeError(
       'peft-shape',
-      `prompt_embeddings is [${matrix.shape.join(', ')}]; adapter_config.json says ${length} virtual tokens of width ${config.width ?? '(not given)'}.`,
-      { facts: { shape: matrix.shape, length } },
+      `prompt_embeddings is [${matrix.shape.join(', ')}]; adapter_config.json promises ${promised.join(' or ')} rows of width ${config.width ?? '(not given)'}. One of them is of another adapter.`,
+      { facts: { shape: matrix.shape, length, submodules } },
     )
   }
   if (rows === length) return matrix
@@ -108,10 +114,10 @@ function firstRows(config: AdapterConfig, matrix: Tensor<'F32'>, notes: string[]
 }
 
 /** Task t of Wang et al. 2023 (multitask prompt tuning): the shared matrix, elementwise times cols[t] · rows[t]. */
-function taskMatrix(matrices: Matrices, task: number | undefined): Tensor<'F32'> {
-  const shared = named(matrices, 'prompt_embeddings') // [R, D]
-  const cols = named(matrices, 'prefix_task_cols') // [tasks, R, r]
-  const rows = named(matrices, 'prefix_task_rows') // [tasks, r, D]
+function taskMatrix(tensors: Tensors, task: number | undefined): Tensor<'F32'> {
+  const shared = named(tensors, 'prompt_embeddings') // [R, D]
+  const cols = named(tensors, 'prefix_task_cols') // [tasks, R, r]
+  const rows = named(tensors, 'prefix_task_rows') // [tasks, r, D]
   const [length = 0, width = 0] = shared.shape
   const [tasks = 0, colRows = 0, rank = 0] = cols.shape
   if (

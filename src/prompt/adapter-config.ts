@@ -65,7 +65,7 @@ export function parseAdapterConfig(text: string): AdapterConfig {
 export const PEFT_VERSION = '0.21.0'
 
 export interface AdapterFacts {
-  readonly base: string
+  readonly base?: string
   readonly revision?: string
   readonly length: number // P
   readonly width: number // D
@@ -78,7 +78,7 @@ export interface AdapterFacts {
 export function formatAdapterConfig({ base, revision, length, width, heads, layers }: AdapterFacts): string {
   const config = {
     auto_mapping: null,
-    base_model_name_or_path: base,
+    base_model_name_or_path: base ?? null,
     inference_mode: true,
     modules_to_save: null,
     num_attention_heads: heads ?? null,

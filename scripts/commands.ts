@@ -7,6 +7,7 @@ import { pull } from './pull-prompt.ts'
 import { push } from './push-prompt.ts'
 import { exportCommand } from './export.ts'
 import { run } from './run.ts'
+import { search } from './search.ts'
 import { train } from './train.ts'
 
-export const COMMANDS: readonly Command[] = [train, evaluate, run, push, pull, card, exportCommand, hub]
+export const COMMANDS: readonly Command[] = [train, evaluate, run, push, pull, search, card, exportCommand, hub]

@@ -1,0 +1,109 @@
+/** Finds soft prompts on the Hub, with what a person chooses by. */
+import { listModels, type ModelEntry } from '@huggingface/hub'
+import { bearer, hubFetch, type HubAccess } from './fetch.ts'
+import { clientParameters, viaClient } from './remote.ts'
+
+export interface SearchOptions extends HubAccess {
+  /** Words of the name. */
+  readonly query?: string
+  /** Hub id of the base model. */
+  readonly base?: string
+  readonly owner?: string
+  /** Task id, such as text-classification. */
+  readonly task?: string
+  readonly limit?: number
+}
+
+export interface FoundPrompt {
+  readonly repo: string
+  readonly base?: string
+  readonly task?: string
+  /** Virtual tokens. */
+  readonly length?: number
+  readonly parameters?: number
+  /** The card's first result. */
+  readonly score?: { readonly metric: string; readonly value: number; readonly dataset?: string }
+  readonly downloads: number
+  readonly likes: number
+  readonly updated: string // ISO 8601
+  readonly private: boolean
+}
+
+/** The tag that every card of ours carries. */
+const TAG = 'soft-prompts'
+const LIMIT = 20
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const at = (value: unknown, key: string): unknown => (isObject(value) ? value[key] : Array.isArray(value) ? value[Number(key)] : undefined)
+const dig = (value: unknown, ...keys: string[]): unknown => keys.reduce(at, value)
+const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+const count = (value: unknown): number | undefined => (typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined)
+
+function scoreOf(card: unknown): FoundPrompt['score'] {
+  const result = dig(card, 'model-index', '0', 'results', '0')
+  const metric = text(dig(result, 'metrics', '0', 'type'))
+  const value = dig(result, 'metrics', '0', 'value')
+  if (metric === undefined || typeof value !== 'number' || !Number.isFinite(value)) return undefined
+  const dataset = text(dig(result, 'dataset', 'name'))
+  return { metric, value, ...(dataset === undefined ? {} : { dataset }) }
+}
+
+/** The Hub's listing leaves most of adapter_config.json out; what is missing is asked for, and done without if it cannot be had. */
+async function lengthOf(options: SearchOptions, repo: string, config: unknown): Promise<number | undefined> {
+  const listed = count(dig(config, 'peft', 'num_virtual_tokens'))
+  if (listed !== undefined) return listed
+  try {
+    const headers = options.token === undefined ? {} : { authorization: bearer(options.token) }
+    const response = await hubFetch({ ...options, attempts: 2 })(`${options.hubUrl}/${repo}/resolve/main/adapter_config.json`, { headers })
+    return count(dig(await response.json(), 'num_virtual_tokens'))
+  } catch {
+    return undefined
+  }
+}
+
+type Listed = ModelEntry & { readonly cardData?: unknown; readonly config?: unknown; readonly safetensors?: unknown }
+
+async function describe(options: SearchOptions, model: Listed): Promise<FoundPrompt> {
+  const base = text(dig(model.cardData, 'base_model')) ?? text(dig(model.cardData, 'base_model', '0'))
+  const length = await lengthOf(options, model.name, model.config)
+  const parameters = count(dig(model.safetensors, 'total'))
+  const score = scoreOf(model.cardData)
+  return {
+    repo: model.name,
+    ...(base === undefined ? {} : { base }),
+    ...(model.task === undefined ? {} : { task: model.task }),
+    ...(length === undefined ? {} : { length }),
+    ...(parameters === undefined ? {} : { parameters }),
+    ...(score === undefined ? {} : { score }),
+    downloads: model.downloads,
+    likes: model.likes,
+    updated: model.updatedAt.toISOString(),
+    private: model.private,
+  }
+}
+
+/**
+ * Lists prompts, those changed last first.
+ * @throws {HubError}
+ * @example for (const { repo, score } of await searchPrompts({ base: 'google-t5/t5-small', ...readHubEnvironment() })) …
+ */
+export async function searchPrompts(options: SearchOptions): Promise<FoundPrompt[]> {
+  const { query, base, owner, task, limit = LIMIT } = options
+  const models = listModels({
+    ...clientParameters(options),
+    limit,
+    sort: 'lastModified',
+    additionalFields: ['cardData', 'config', 'safetensors'],
+    search: {
+      tags: [TAG, ...(base === undefined ? [] : [`base_model:${base}`])],
+      ...(query === undefined ? {} : { query }),
+      ...(owner === undefined ? {} : { owner }),
+      ...(task === undefined ? {} : { task: task as 'text-classification' }),
+    },
+  })
+  const found: Promise<FoundPrompt>[] = []
+  await viaClient(options, async () => {
+    for await (const model of models) found.push(describe(options, model))
+  })
+  return Promise.all(found)
+}

@@ -3,6 +3,9 @@ import * as ort from 'onnxruntime-node'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
+import { emitModel } from '../../src/onnx/emit.ts'
+import { parseModel } from '../../src/onnx/model.ts'
+import type { ModelProto, ValueInfoProto } from '../../src/onnx/schema.ts'
 import type { Program } from '../../src/graph/engine.ts'
 import { buildExportedEncoder, buildMergedDecoder } from '../../src/t5/exported.ts'
 import type { T5Config } from '../../src/t5/config.ts'
@@ -61,4 +64,24 @@ test.each(['tiny-t5-v10', 'tiny-t5-v11'])('%s: cached greedy decoding yields PyT
   }
   await encoder.dispose()
   await decoder.dispose()
+})
+
+const axes = (value: ValueInfoProto): string =>
+  value.type!.tensorType!.shape!.dims.map(({ dimValue }) => (dimValue === undefined ? '?' : String(dimValue))).join()
+
+/** Names, types and fixed axes of a model's inputs and outputs. */
+function interfaceOf({ graph }: ModelProto): string[] {
+  return [...graph!.inputs, ...graph!.outputs]
+    .map((value) => `${value.name} ${value.type!.tensorType!.elemType} [${axes(value)}]`)
+    .toSorted()
+}
+
+test.each([
+  ['encoder_model', buildExportedEncoder],
+  ['decoder_model_merged', buildMergedDecoder],
+] as const)('%s has the inputs and outputs of optimum’s export', async (name, build) => {
+  const { config, weights } = await readCheckpoint('tiny-t5-v11')
+  const stock = parseModel(readFileSync(`${FIXTURES}tiny-t5-v11/onnx/${name}.onnx`))
+  const ours = emitModel(build(config), weights, () => ({ location: 'model.safetensors', offset: 0 }))
+  expect(interfaceOf(ours)).toEqual(interfaceOf(stock))
 })

@@ -1,7 +1,7 @@
 /** A `.tar.gz` of one prompt or of a pack of several: read in memory within bounds, written beside and renamed. */
 import { randomUUID } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { crc32, gunzipSync } from 'node:zlib'
 import { FormatError } from '../../src/errors.ts'
 import { formatTar, parseTar } from './tar.ts'
 
@@ -26,6 +26,14 @@ const OWN_FILES = new Set([
   'loss.svg',
 ])
 
+/** Names of prompts in a pack: what is a folder on every system, and not hidden. */
+const FOLDER = /^(?!(?:con|nul|aux|prn|com\d|lpt\d)(?:\.|$))[a-z\d_][\w.-]{0,63}$/i
+
+function checkFolder(folder: string): void {
+  if (folder === '' || FOLDER.test(folder)) return
+  throw new FormatError('bundle-name', `${JSON.stringify(folder)} is no name for a prompt in a pack: letters, digits, _ - and . only.`)
+}
+
 /** True for what starts as gzip does. */
 export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
 
@@ -41,8 +49,12 @@ export function parseBundle(bytes: Uint8Array): Bundle {
   for (const { name, bytes: body } of parseTar(unzip(bytes))) {
     const [file = '', folder = '', ...deeper] = name.split('/').toReversed()
     if (deeper.length > 0 || !OWN_FILES.has(file)) continue
+    checkFolder(folder)
     const files = prompts.get(folder) ?? new Map<string, Uint8Array>()
     prompts.set(folder, files.set(file, body))
+  }
+  if (new Set([...prompts.keys()].map((folder) => folder.toLowerCase())).size < prompts.size) {
+    throw new FormatError('bundle-duplicate', 'Two prompts of this pack differ only in the case of their names.')
   }
   for (const [folder, files] of prompts) {
     // A README beside the folders of a pack is the pack's own.
@@ -78,15 +90,37 @@ function unzip(bytes: Uint8Array): Uint8Array {
   return unpacked.buffer
 }
 
-/** A bundle's bytes; equal files give equal bytes. @throws {FormatError} `bundle-name` | `bundle-duplicate` */
+/** Bytes of one stored block of deflate, at most. */
+const STORED_BYTES = 0xffff
+
+/** gzip (RFC 1952) without compression: floats would not shrink, and zlib's output differs between its builds. */
+function gzipStored(bytes: Uint8Array): Uint8Array {
+  const blocks = Math.max(1, Math.ceil(bytes.length / STORED_BYTES))
+  const out = new Uint8Array(10 + 5 * blocks + bytes.length + 8)
+  const view = new DataView(out.buffer)
+  // No name, no time, system unknown.
+  out.set([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
+  let at = 10
+  for (let block = 0; block < blocks; block++) {
+    const body = bytes.subarray(block * STORED_BYTES, (block + 1) * STORED_BYTES)
+    out[at] = block === blocks - 1 ? 1 : 0
+    view.setUint16(at + 1, body.length, true)
+    view.setUint16(at + 3, ~body.length & 0xffff, true)
+    out.set(body, at + 5)
+    at += 5 + body.length
+  }
+  view.setUint32(at, crc32(bytes), true)
+  view.setUint32(at + 4, bytes.length, true)
+  return out
+}
+
+/** A bundle's bytes; equal files give equal bytes on every machine. @throws {FormatError} `bundle-name` | `bundle-duplicate` */
 export function formatBundle(prompts: Bundle): Uint8Array {
+  for (const folder of prompts.keys()) checkFolder(folder)
   const entries = [...prompts].flatMap(([folder, files]) =>
     [...files].map(([file, bytes]) => ({ name: folder === '' ? file : `${folder}/${file}`, bytes })),
   )
-  const zipped = gzipSync(formatTar(entries), { level: 9 })
-  // The byte that names the system is the only one that differs between systems.
-  zipped[9] = 0xff
-  return new Uint8Array(zipped)
+  return gzipStored(formatTar(entries))
 }
 
 /** Reads a bundle's file. @throws what parseBundle throws. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { findPrompt } from '../../adapters/compose/find-prompt.ts'
 import { findBase } from '../../adapters/compose/open-base.ts'
+import { openHubDataset } from '../../adapters/compose/hub-dataset.ts'
 import { openHubModel } from '../../adapters/compose/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, TOKEN } from './helpers.ts'
@@ -77,5 +78,42 @@ describe('by Hub id', () => {
     const dir = await promptFolder()
     expect(await findPrompt(dir)).toBe(dir)
     expect(await findPrompt('./me/sst2')).toBe('./me/sst2')
+  })
+})
+
+const upload = async (name: string, files: Readonly<Record<string, string>>): Promise<void> => {
+  const access = { hubUrl: url, accessToken: TOKEN, repo: { type: 'dataset' as const, name } }
+  await createRepo(access)
+  const operations = Object.entries(files).map(([path, text]) => ({ operation: 'addOrUpdate' as const, path, content: new Blob([text]) }))
+  await commit({ ...access, title: 'data', operations, useXet: false })
+}
+const texts = async (options: object, name = 'team/data'): Promise<string[]> =>
+  Promise.all((await openHubDataset(name, options)).files.map((path) => readFile(path, 'utf8')))
+
+describe('data sets by Hub id', () => {
+  it('fetches the files of a split in order, Parquet first', async () => {
+    await upload('team/data', {
+      'data/train-00001-of-00002.parquet': 'b',
+      'data/train-00000-of-00002.parquet': 'a',
+      'data/validation-00000-of-00001.parquet': 'v',
+      'train.jsonl': '{}',
+      'test.csv': 'x,y',
+    })
+    expect(await texts({})).toEqual(['a', 'b'])
+    expect(await texts({ split: 'validation' })).toEqual(['v'])
+    expect(await texts({ split: 'test' })).toEqual(['x,y'])
+    vi.stubEnv('HF_HUB_OFFLINE', '1')
+    expect(await texts({ split: 'validation' })).toEqual(['v'])
+    vi.stubEnv('HF_HUB_OFFLINE', '')
+    await expect(texts({ split: 'dev' })).rejects.toMatchObject({
+      code: 'hub-no-split',
+      message: expect.stringContaining('data/train-00000-of-00002.parquet'),
+    })
+  })
+
+  it('asks which configuration is meant where there are several', async () => {
+    await upload('team/glue', { 'sst2/train-00000-of-00001.parquet': 's', 'rte/train-00000-of-00001.parquet': 'r' })
+    expect(await texts({ config: 'rte' }, 'team/glue')).toEqual(['r'])
+    await expect(texts({}, 'team/glue')).rejects.toMatchObject({ code: 'hub-many-configs' })
   })
 })

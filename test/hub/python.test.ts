@@ -7,7 +7,9 @@ import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
-import { folder, hub, promptFiles, promptFolder, readFiles, TOKEN } from './helpers.ts'
+import { promptCard } from '../../hub-cards/prompt.ts'
+import { renderCard } from '../../src/card/card.ts'
+import { folder, hub, promptFiles, promptFolder, readFiles, TOKEN, writeFiles } from './helpers.ts'
 
 const python = process.env['SOFT_PROMPTS_PYTHON'] ?? resolve(import.meta.dirname, '../../.peers/bin/python')
 const has = (modules: string): boolean => {
@@ -109,6 +111,47 @@ print(config.peft_type.value, config.num_virtual_tokens, weights["prompt_embeddi
     const [type, length, hex] = (await run(url, await folder(), script)).split('\n').at(-1)?.split(' ') ?? []
     expect([type, length]).toEqual(['PROMPT_TUNING', '5'])
     expect(hex).toBe(promptFiles().get('adapter_model.safetensors')?.subarray(-320).toString('hex'))
+  })
+
+  it('reads the front matter of our cards, its evaluation results equal', async () => {
+    const facts = {
+      manifest: {
+        base: { id: 'google-t5/t5-small' },
+        labels: ['no', 'yes: "sure"'],
+        data: { name: 'nyu-mll/glue', rows: 3, sha256: 'ab'.repeat(32) },
+        metrics: [
+          { name: 'accuracy', split: 'dev', value: 0.8853, n: 872 },
+          { name: 'f1', split: 'dev', value: 0.9, n: 872 },
+        ],
+      },
+      length: 5,
+      width: 16,
+      repo: 'me/x',
+      license: 'apache-2.0',
+      language: ['en'],
+    }
+    const dir = await writeFiles(await folder(), new Map([['README.md', Buffer.from(renderCard(facts, promptCard))]]))
+    const script = `
+import sys, json; from huggingface_hub import ModelCard
+data = ModelCard.load(sys.argv[1]).data
+print(json.dumps([data.license, data.language, data.base_model, data.library_name, data.pipeline_tag, data.tags, data.datasets, data.metrics, data.model_name,
+  [[e.task_type, e.dataset_type, e.dataset_name, e.metric_type, e.metric_value] for e in data.eval_results]]))`
+    const { url } = await hub()
+    expect(JSON.parse(await run(url, await folder(), script, join(dir, 'README.md')))).toEqual([
+      'apache-2.0',
+      ['en'],
+      'google-t5/t5-small',
+      'peft',
+      'text-classification',
+      ['soft-prompts', 'prompt-tuning', 'transformers.js'],
+      ['nyu-mll/glue'],
+      ['accuracy', 'f1'],
+      'x',
+      [
+        ['text-classification', 'nyu-mll/glue', 'nyu-mll/glue', 'accuracy', 0.8853],
+        ['text-classification', 'nyu-mll/glue', 'nyu-mll/glue', 'f1', 0.9],
+      ],
+    ])
   })
 
   it('hf upload and hf download, the commands', async () => {

@@ -13,6 +13,7 @@ export const TENSOR_FILE = 'adapter_model.safetensors'
 export const MANIFEST_FILE = 'soft_prompt.json'
 export const CARD_FILE = 'README.md'
 export const LOG_FILE = 'training_log.jsonl'
+export const CURVE_FILE = 'loss.svg'
 /** PEFT's name of the matrix. */
 export const TENSOR_NAME = 'prompt_embeddings'
 /** Files whose sha256 the manifest holds. The card is not among them: people edit it. */

@@ -8,6 +8,7 @@ import {
   CARD_FILE,
   checkHashes,
   CONFIG_FILE,
+  CURVE_FILE,
   formatArtifact,
   LOG_FILE,
   MANIFEST_FILE,
@@ -21,10 +22,11 @@ import {
 /** The largest a file may be. Largest real ones: a 200 × 4096 prompt has 3.3 MB, a log of 100,000 steps 20 MB. */
 const LARGEST: Readonly<Record<string, number>> = {
   [CONFIG_FILE]: 1 << 20,
-  [TENSOR_FILE]: 256 << 20,
-  [MANIFEST_FILE]: 16 << 20,
-  [CARD_FILE]: 16 << 20,
+  [TENSOR_FILE]: 64 << 20,
+  [MANIFEST_FILE]: 1 << 20,
+  [CARD_FILE]: 4 << 20,
   [LOG_FILE]: 64 << 20,
+  [CURVE_FILE]: 4 << 20,
 }
 
 export const sha256: Sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')

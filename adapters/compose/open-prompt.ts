@@ -1,24 +1,233 @@
-/** Opens a soft prompt from whatever it lies in: our artifact, a plain PEFT adapter. */
-import { stat } from 'node:fs/promises'
-import { FormatError } from '../../src/errors.ts'
-import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { checkHashes, CONFIG_FILE, fileOf, MANIFEST_FILE, parseArtifact, TENSOR_FILE, textOf } from '../artifact/artifact.ts'
+/** Opens soft prompts from whatever they lie in: our artifact, a plain PEFT adapter, a `.npy` of the paper's code, a bundle, a pack of several. */
+import { open, readdir, stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { ConfigError, FormatError, UnsupportedError } from '../../src/errors.ts'
+import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { parseSafetensorsHeader } from '../../src/tensor/safetensors.ts'
+import {
+  checkHashes,
+  CONFIG_FILE,
+  fileOf,
+  MANIFEST_FILE,
+  parseArtifact,
+  TENSOR_FILE,
+  TENSOR_NAME,
+  textOf,
+  type Files,
+} from '../artifact/artifact.ts'
 import { readArtifactFiles, sha256 } from '../artifact/folder.ts'
-import { parsePeft, type PeftOptions } from '../peft/peft.ts'
+import { isNpy, parseNpy } from '../google/npy.ts'
+import { parsePeft } from '../peft/peft.ts'
+import { isGzip, readBundle } from '../tar/bundle.ts'
+
+export interface OpenPromptOptions {
+  /** Which task's prompt of a multitask adapter. */
+  readonly task?: number
+  /** Which prompt of a pack; `pack.tar.gz#name` says the same. */
+  readonly name?: string
+}
+
+/** A prompt with how it was found. */
+export interface OpenedPrompt {
+  /** Its folder's or file's name, without an ending; in a pack its name there. */
+  readonly name: string
+  readonly prompt: SoftPrompt
+  readonly format: 'soft-prompt' | 'peft' | 'npy'
+  readonly container: 'folder' | 'bundle' | 'file'
+  /** PEFT's name of its method. */
+  readonly peftType?: string
+  /** How the numbers are stored, before rows were left out. */
+  readonly dtype: string
+  readonly storedShape: readonly number[]
+  /** What was left out, and why; for people. */
+  readonly notes: readonly string[]
+  /** The files it was read from. */
+  readonly files: Files
+}
+
+/** PEFT's older name of the tensor file. */
+const PICKLE_FILE = 'adapter_model.bin'
+/** 20,000 virtual tokens of width 1024 in F64. */
+const MAX_NPY_BYTES: number = 160 << 20
 
 /**
- * Reads and checks a prompt.
+ * Reads and checks a prompt: a folder, a bundle or a file.
  * @throws {FormatError} `prompt-missing`, and the codes of the format it is in
+ * @throws {ConfigError} `prompt-pack` where there are several and no name chooses
  * @example const prompt = await openPrompt('./my-prompt')
  */
-export async function openPrompt(path: string, options: PeftOptions = {}): Promise<SoftPrompt> {
+export async function openPrompt(path: string, options: OpenPromptOptions = {}): Promise<SoftPrompt> {
+  return (await openPromptAs(path, options)).prompt
+}
+
+/** The prompts of a pack (or the one prompt) by name. @throws as `openPrompt` */
+export async function openPrompts(path: string, options: OpenPromptOptions = {}): Promise<Map<string, SoftPrompt>> {
+  return new Map((await openEvery(path, options)).map(({ name, prompt }) => [name, prompt]))
+}
+
+/** A prompt with its format, files and notes. @throws as `openPrompt` */
+export async function openPromptAs(path: string, options: OpenPromptOptions = {}): Promise<OpenedPrompt> {
+  const found = await openEvery(path, options)
+  const [only] = found
+  if (only && found.length === 1) return only
+  const names = found.map(({ name }) => name)
+  throw new ConfigError(
+    'prompt-pack',
+    `${path} is a pack of ${found.length} prompts; choose one as ${path}#${names[0]}; it has ${names.join(', ').slice(0, 500)}.`,
+    {
+      facts: { names },
+    },
+  )
+}
+
+/** Every prompt at a place, or the one that `name` chooses. @throws as `openPrompt` */
+export async function openEvery(path: string, options: OpenPromptOptions = {}): Promise<OpenedPrompt[]> {
   const found = await stat(path).catch(() => undefined)
-  if (!found) throw new FormatError('prompt-missing', `There is no prompt at ${path}.`, { facts: { path } })
-  const files = await readArtifactFiles(path)
-  if (files.has(MANIFEST_FILE)) {
-    const prompt = parseArtifact(files)
-    await checkHashes(files, prompt.manifest, sha256)
-    return prompt
+  const hash = path.lastIndexOf('#')
+  if (!found && hash > 0 && options.name === undefined) return openEvery(path.slice(0, hash), { ...options, name: path.slice(hash + 1) })
+  if (!found) {
+    throw new FormatError('prompt-missing', `There is no prompt at ${path}. Give a folder, a .tar.gz bundle or a .npy file.`, {
+      facts: { path },
+    })
   }
-  return parsePeft(textOf(fileOf(files, CONFIG_FILE), CONFIG_FILE), fileOf(files, TENSOR_FILE), options).prompt
+  const name = nameOf(path)
+  if (!found.isDirectory()) return openFile(path, name, found.size, options)
+  const files = await filesOf(path)
+  if (files) return [await opened(files, name, 'folder', options)]
+  const folders = await packedFolders(path)
+  return openPack(
+    new Map(await Promise.all(folders.map(async (folder) => [folder, (await filesOf(join(path, folder))) as Files] as const))),
+    path,
+    'folder',
+    options,
+  )
+}
+
+const nameOf = (path: string): string => basename(resolve(path)).replace(/\.(?:tar\.gz|tgz|npy)$/, '')
+
+async function openFile(path: string, name: string, sizeBytes: number, options: OpenPromptOptions): Promise<OpenedPrompt[]> {
+  const head = await headOf(path)
+  if (isGzip(head)) {
+    const bundle = await readBundle(path)
+    const root = bundle.get('')
+    return root ? [await opened(root, name, 'bundle', options)] : openPack(bundle, path, 'bundle', options)
+  }
+  if (!isNpy(head)) throw unreadable(path, head)
+  if (sizeBytes > MAX_NPY_BYTES) throw new FormatError('npy-size', `${path} has ${sizeBytes} bytes, at most ${MAX_NPY_BYTES} are read.`)
+  const bytes = await readWhole(path, sizeBytes)
+  const { embeddings, dtype } = parseNpy(bytes)
+  const notes = dtype === 'F64' ? ['F64 was rounded to F32.'] : []
+  const files = new Map([[basename(path), bytes]])
+  // The file says nothing of its base model.
+  const prompt = softPrompt(embeddings, { base: { id: '' } })
+  return [{ name, prompt, format: 'npy', container: 'file', dtype, storedShape: embeddings.shape, notes, files }]
+}
+
+async function headOf(path: string): Promise<Uint8Array> {
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(16), 0, 16, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+/** At most the bytes that were counted, should the file grow meanwhile. */
+async function readWhole(path: string, sizeBytes: number): Promise<Uint8Array> {
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(sizeBytes), 0, sizeBytes, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Says what a file is that is no prompt. */
+function unreadable(path: string, head: Uint8Array): UnsupportedError {
+  const [a, b] = head
+  // A zip is what torch.save and numpy.savez write; a bare pickle begins with 0x80 and its version.
+  const isPickle = (a === 0x50 && b === 0x4b) || (a === 0x80 && b !== undefined && b <= 5)
+  return isPickle
+    ? new UnsupportedError(
+        'peft-pickle',
+        `${path} is a pickle or an archive of pickles, which can run code when it is read. Save it again in Python: model.save_pretrained(folder) writes safetensors, numpy.save(path, prompt) a .npy.`,
+      )
+    : new UnsupportedError(
+        'prompt-file',
+        `${path} is no prompt that can be read: expected a folder, a .tar.gz bundle or a .npy file. A .safetensors file is read together with the folder it lies in.`,
+      )
+}
+
+/** An adapter's files, or undefined where the folder holds none. */
+async function filesOf(dir: string): Promise<Files | undefined> {
+  const names = new Set(await readdir(dir))
+  if (![CONFIG_FILE, TENSOR_FILE, MANIFEST_FILE, PICKLE_FILE].some((name) => names.has(name))) return undefined
+  const files = await readArtifactFiles(dir)
+  // Its presence explains why there is no tensor; its bytes are never read.
+  return names.has(PICKLE_FILE) ? new Map([...files, [PICKLE_FILE, new Uint8Array()]]) : files
+}
+
+async function packedFolders(path: string): Promise<string[]> {
+  const entries = await readdir(path, { withFileTypes: true })
+  const folders = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name)
+  const packed = await Promise.all(folders.map(async (name) => ((await filesOf(join(path, name))) ? [name] : [])))
+  const found = packed.flat().toSorted()
+  if (found.length > 0) return found
+  throw new FormatError(
+    'artifact-file-missing',
+    `${path} holds no prompt: expected ${CONFIG_FILE} and ${TENSOR_FILE} in it, or folders with them. There is ${
+      entries
+        .map(({ name }) => name)
+        .slice(0, 10)
+        .join(', ') || 'nothing'
+    }.`,
+    { facts: { name: CONFIG_FILE } },
+  )
+}
+
+async function openPack(
+  bundle: ReadonlyMap<string, Files>,
+  path: string,
+  container: OpenedPrompt['container'],
+  options: OpenPromptOptions,
+): Promise<OpenedPrompt[]> {
+  const { name } = options
+  if (name === undefined) return Promise.all([...bundle].map(([folder, files]) => opened(files, folder, container, options)))
+  const files = bundle.get(name)
+  if (files) return [await opened(files, name, container, options)]
+  const names = [...bundle.keys()]
+  throw new ConfigError('prompt-name', `${path} has no prompt called ${name}; it has ${names.join(', ').slice(0, 500)}.`, {
+    facts: { names },
+  })
+}
+
+/** Reads an artifact, or a plain adapter where there is no manifest. */
+async function opened(
+  files: Files,
+  name: string,
+  container: OpenedPrompt['container'],
+  { task }: OpenPromptOptions,
+): Promise<OpenedPrompt> {
+  if (!files.has(TENSOR_FILE) && files.has(PICKLE_FILE)) {
+    throw new UnsupportedError(
+      'peft-pickle',
+      `${name} has its tensors only as ${PICKLE_FILE}, a pickle, which can run code when it is read. Save it again in Python: model.save_pretrained(folder) with a current PEFT writes ${TENSOR_FILE}.`,
+    )
+  }
+  if (!files.has(MANIFEST_FILE)) {
+    const { prompt, ...found } = parsePeft(
+      textOf(fileOf(files, CONFIG_FILE), CONFIG_FILE),
+      fileOf(files, TENSOR_FILE),
+      task === undefined ? {} : { task },
+    )
+    return { name, prompt, format: 'peft', container, files, ...found }
+  }
+  if (task !== undefined) throw new ConfigError('peft-task', `Task ${task} was asked for, but ${name} is a soft prompt: it holds one.`)
+  const prompt = parseArtifact(files)
+  await checkHashes(files, prompt.manifest, sha256)
+  const bytes = fileOf(files, TENSOR_FILE)
+  const { dtype, shape } = parseSafetensorsHeader(bytes, bytes.length).entries.get(TENSOR_NAME) ?? { dtype: 'F32', shape: [] }
+  return { name, prompt, format: 'soft-prompt', container, peftType: 'PROMPT_TUNING', dtype, storedShape: shape, notes: [], files }
 }

@@ -1,5 +1,5 @@
 /** Soft prompts for a transformers.js model or pipeline that the app has built itself. */
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError, MismatchError } from '../../src/errors.ts'
 import { createPromptBank, type PromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { openPromptedSession, type PromptedSession, type PromptedSessionOptions, type Runtime } from '../onnxruntime/attach.ts'
@@ -26,7 +26,7 @@ const PROVIDER: Readonly<Record<string, string>> = { auto: 'cpu', gpu: 'webgpu' 
  * const pipe = await pipeline('text2text-generation', 'Xenova/t5-small')
  * const { bank, detach } = await attachPrompts(pipe, { sst2: prompt }, { encoder: 'models/t5-small/onnx/encoder_model.onnx' })
  * await pipe(['a film of charm', 'wie geht es'], { soft_prompt: ['sst2', null] })
- * @throws {UnsupportedError} `model-attached` | `model-kind`, or what the encoder file is; {MismatchError} `prompt-width`
+ * @throws {UnsupportedError} `model-attached` | `model-kind`, or what the encoder file is; {MismatchError} `prompt-width` | `encoder-mismatch`
  */
 export async function attachPrompts(
   target: StockModel | { readonly model: StockModel },
@@ -54,6 +54,17 @@ export async function attachPrompts(
       ...(options.externalData === undefined ? {} : { externalData: options.externalData }),
     },
   )
+  const { d_model: width } = parts.config
+  if (width !== undefined && width !== session.width) {
+    await session.release()
+    throw new MismatchError(
+      'encoder-mismatch',
+      `The encoder file has hidden size ${session.width}, the model ${width}: give the file that this model was loaded from.`,
+      {
+        facts: { expected: width, got: session.width },
+      },
+    )
+  }
   const attached = attachSession(model, keepConfig(session, stock), options)
   await stock.release()
   return attached

@@ -44,7 +44,11 @@ const MIXED_ROWS =
 type Inputs = Record<string, unknown>
 /** The parts of a transformers.js model that are touched; its sessions are typed `any` there. */
 export interface ModelParts {
-  readonly config: { readonly pad_token_id?: number | null; readonly eos_token_id?: number | readonly number[] | null }
+  readonly config: {
+    readonly d_model?: number
+    readonly pad_token_id?: number | null
+    readonly eos_token_id?: number | readonly number[] | null
+  }
   readonly generation_config?: { readonly eos_token_id?: number | readonly number[] | null } | null
   sessions: Record<string, unknown>
   generate(inputs: Inputs): Promise<unknown>

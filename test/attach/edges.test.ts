@@ -3,6 +3,9 @@ import { TextStreamer, type Tensor, type Text2TextGenerationPipeline } from '@hu
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { attachPrompts } from '../../adapters/compose/attach-prompts.ts'
 import type { Attachment } from '../../adapters/transformers/attach.ts'
+import { formatModel } from '../../src/onnx/model.ts'
+import { DATA_TYPE } from '../../src/onnx/schema.ts'
+import { makeNode, makeTensor, makeValueInfo } from '../../src/onnx/tensors.ts'
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import { encoderOf, folderOf, int64, promptOf, promptsOf, reference, stockPipeline } from './fixtures.ts'
 
@@ -286,6 +289,31 @@ describe('attaching and detaching', () => {
 
   it('a model without decoder sessions is refused', async () => {
     expect(await codeOf(attachPrompts({ model: { sessions: {} } } as never, {}, { encoder: encoderOf(model) }))).toBe('model-kind')
+  })
+
+  it('the encoder of another model is refused, and the model stays as it was', async () => {
+    const own = await stockPipeline(model)
+    const other = formatModel({
+      irVersion: 8,
+      opsetImports: [{ domain: '', version: 13 }],
+      metadataProps: [],
+      graph: {
+        name: 'narrow',
+        nodes: [makeNode('Gather', ['w', 'input_ids'], ['last_hidden_state'])],
+        initializers: [makeTensor('w', DATA_TYPE.FLOAT, [4, 2], new Uint8Array(32))],
+        inputs: [makeValueInfo('input_ids', DATA_TYPE.INT64, ['b', 't'])],
+        outputs: [makeValueInfo('last_hidden_state', DATA_TYPE.FLOAT, ['b', 't', 2])],
+        valueInfos: [],
+      },
+    })
+    expect(await codeOf(attachPrompts(own, {}, { encoder: other }))).toBe('encoder-mismatch')
+    const made = (await own.model.generate({
+      input_ids: int64(ref.input_ids),
+      attention_mask: int64(ref.attention_mask),
+      max_new_tokens: steps,
+    } as never)) as Tensor
+    expect(made.tolist().map((row: bigint[]) => row.map(Number))).toEqual(ref.base_greedy)
+    await own.dispose()
   })
 
   it('a dynamically quantised model answers, and warns', async () => {

@@ -1,11 +1,11 @@
 /** Turns an encoder into bytes that a session takes: patched, and with its weights left where they are. */
-import type { PlatformPath } from 'node:path'
 import { ConfigError, SoftPromptError, UnsupportedError } from '../../src/errors.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE, type ModelProto } from '../../src/onnx/schema.ts'
 import { readSkeleton, type ByteSource } from '../../src/onnx/skeleton.ts'
 import { addSoftPromptInput } from '../../src/onnx/surgery.ts'
 import { externalDataOf, withExternalData } from '../../src/onnx/tensors.ts'
+import { commonFolder } from './common-folder.ts'
 
 /** An encoder file: its path (Node, weights stay on disk), or its bytes. */
 export type ModelSource = string | Uint8Array | Blob
@@ -112,24 +112,4 @@ function relocate(model: ModelProto, place: (location: string) => string): Model
     return at === undefined ? tensor : withExternalData(tensor, { ...at, location: place(at.location) })
   })
   return { ...model, graph: { ...model.graph, initializers } }
-}
-
-/** The deepest folder that holds all of them. */
-function commonFolder(folders: readonly string[], path: PlatformPath): string {
-  let common = folders[0] as string
-  const inside = (folder: string): boolean => {
-    const way = path.relative(common, folder)
-    return way === '' || (way.split(path.sep)[0] !== '..' && !path.isAbsolute(way))
-  }
-  while (!folders.every(inside)) {
-    const parent = path.dirname(common)
-    if (parent === common) {
-      throw new UnsupportedError(
-        'onnx-scattered',
-        `The model's files share no folder (${folders.join(', ')}). Put them on one drive, or give bytes.`,
-      )
-    }
-    common = parent
-  }
-  return common
 }

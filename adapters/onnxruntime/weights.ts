@@ -1,8 +1,9 @@
 /** Where onnxruntime finds a graph's weights: in the checkpoint's files in place, or copied into the model. */
-import { FormatError, UnsupportedError } from '../../src/errors.ts'
+import { FormatError } from '../../src/errors.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { findWeight, type Place } from '../../src/onnx/emit.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+import { commonFolder } from './common-folder.ts'
 
 export interface Placement {
   readonly place: Place
@@ -14,7 +15,7 @@ export interface Placement {
  * With `external`, files are pointed into: locations are relative to the deepest folder that holds them all, symbolic links resolved (the
  * Hugging Face cache is made of links, and onnxruntime refuses locations that leave the folder). Without it, and for weights in memory,
  * bytes are copied into the model.
- * @throws {UnsupportedError} `weights-scattered` for files on several drives
+ * @throws {UnsupportedError} `onnx-scattered` for files on several drives
  * @throws {FormatError} `weights-truncated`
  */
 export async function placeWeights(graph: Graph, weights: WeightTable, external: boolean): Promise<Placement> {
@@ -33,21 +34,7 @@ export async function placeWeights(graph: Graph, weights: WeightTable, external:
   const [{ realpath }, path] = await Promise.all([import('node:fs/promises'), import('node:path')])
   const real = new Map<string, string>()
   for (const { source } of inFiles.values()) if (!real.has(source)) real.set(source, await realpath(source))
-  const files = [...real.values()]
-  const isInside = (folder: string, file: string): boolean => {
-    const way = path.relative(folder, file)
-    return !way.startsWith('..') && !path.isAbsolute(way)
-  }
-  let folder = path.dirname(files[0] as string)
-  while (!files.every((file) => isInside(folder, file))) {
-    const parent = path.dirname(folder)
-    if (parent === folder) {
-      throw new UnsupportedError('weights-scattered', `The weight files share no folder: ${files.join(', ')}. Put them on one drive.`, {
-        facts: { files },
-      })
-    }
-    folder = parent
-  }
+  const folder = commonFolder([...real.values()].map(path.dirname), path)
   const place: Place = (name, ref) => {
     const file = inFiles.get(name)
     if (!file) return bytes(name, ref)

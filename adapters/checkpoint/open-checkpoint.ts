@@ -1,4 +1,4 @@
-/** A PyTorch checkpoint's weights where they lie: `model.safetensors`, single or sharded (`model.safetensors.index.json`). Tensor bytes are not read here. */
+/** A PyTorch checkpoint's weights where they lie: `model.safetensors` or `pytorch_model.bin`, single or sharded (`….index.json`). Tensor bytes are not read here. */
 import { open, readFile, realpath } from 'node:fs/promises'
 import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,11 +25,15 @@ const MAX_SHARDS = 1000
 /**
  * Opens the weights of a model folder; reads only headers.
  * @throws {ConfigError} `checkpoint-missing` | `checkpoint-config`
- * @throws {FormatError} `checkpoint-index`, `safetensors-*`
+ * @throws {FormatError} `checkpoint-index`, `safetensors-*`, `torch-*`
+ * @throws {UnsupportedError} `torch-*`
  */
 export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   const weights = new Map<string, WeightRef>()
-  for (const file of await weightFiles(dir)) for (const [name, ref] of await headerOf(file)) weights.set(name, ref)
+  for (const file of await weightFiles(dir)) {
+    const read = file.torch ? (await import('./torch-zip.ts')).readTorchZip : headerOf
+    for (const [name, ref] of await read(file.path)) weights.set(name, ref)
+  }
   return { config: await configOf(dir), weights, embeddingTable: () => embeddingTable(dir, weights) }
 }
 
@@ -41,32 +45,41 @@ async function configOf(dir: string): Promise<unknown> {
   return parseStrictJson(text, path)
 }
 
-async function weightFiles(dir: string): Promise<string[]> {
-  const single = join(dir, 'model.safetensors')
-  const found = await realpath(single).catch(() => undefined)
-  if (found) return [found]
-  const index = await readFile(`${single}.index.json`, 'utf8').catch(() => undefined)
-  if (index === undefined) {
-    throw new ConfigError(
-      'checkpoint-missing',
-      `${dir} has no model.safetensors (nor model.safetensors.index.json): training reads the PyTorch weights, not ONNX files.`,
-      {
-        facts: { dir },
-      },
-    )
+interface WeightFile {
+  readonly path: string
+  /** A `.bin`: a zip of raw tensors (torch-zip.ts). */
+  readonly torch: boolean
+}
+
+/** Kinds of checkpoint in the order they are taken. The paper's LM-adapted T5s exist as `.bin` only. */
+const KINDS = [
+  { single: 'model.safetensors', shard: /^[\w.-]+\.safetensors$/, torch: false },
+  { single: 'pytorch_model.bin', shard: /^[\w.-]+\.bin$/, torch: true },
+]
+
+async function weightFiles(dir: string): Promise<WeightFile[]> {
+  for (const { single, shard, torch } of KINDS) {
+    const found = await realpath(join(dir, single)).catch(() => undefined)
+    if (found) return [{ path: found, torch }]
+    const index = await readFile(join(dir, `${single}.index.json`), 'utf8').catch(() => undefined)
+    if (index !== undefined) return (await shardFiles(dir, `${single}.index.json`, index, shard)).map((path) => ({ path, torch }))
   }
-  const json = parseStrictJson(index, `${single}.index.json`)
+  throw new ConfigError(
+    'checkpoint-missing',
+    `${dir} has no model.safetensors or pytorch_model.bin (nor an index of shards): training reads the PyTorch weights, not ONNX files.`,
+    { facts: { dir } },
+  )
+}
+
+async function shardFiles(dir: string, indexFile: string, index: string, shard: RegExp): Promise<string[]> {
+  const json = parseStrictJson(index, join(dir, indexFile))
   const map = isObject(json) ? json['weight_map'] : undefined
   const names = isObject(map) ? [...new Set(Object.values(map))] : []
   // Names come from a file: only plain names of this folder are followed.
-  if (
-    names.length === 0 ||
-    names.length > MAX_SHARDS ||
-    !names.every((name) => typeof name === 'string' && /^[\w.-]+\.safetensors$/.test(name))
-  ) {
+  if (names.length === 0 || names.length > MAX_SHARDS || !names.every((name) => typeof name === 'string' && shard.test(name))) {
     throw new FormatError(
       'checkpoint-index',
-      `${single}.index.json does not name its shards as files of this folder. Fetch the model again.`,
+      `${join(dir, indexFile)} does not name its shards as files of this folder. Fetch the model again.`,
     )
   }
   return Promise.all(

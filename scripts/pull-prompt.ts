@@ -10,6 +10,7 @@ export const pull: Command = command({
   flags: {
     revision: { kind: 'string', value: 'rev', help: 'branch, tag or commit (default: main)' },
     out: { kind: 'string', value: 'dir', help: 'write the prompt to this folder too' },
+    bundle: { kind: 'string', value: 'file', help: 'write the prompt to this .tar.gz too' },
     force: { kind: 'boolean', help: 'replace another prompt that lies in --out' },
     save: { kind: 'boolean', help: 'pin what was pulled in the lock file' },
     frozen: { kind: 'boolean', help: 'pull exactly what the lock file pins, or fail' },
@@ -23,7 +24,7 @@ export const pull: Command = command({
   ],
   async run([repo = ''], flags, out) {
     const { pullRepository } = await import('../adapters/compose/pull.ts')
-    const { revision, out: target, force = false, save = false, frozen = false, lockFile, offline } = flags
+    const { revision, bundle, out: target, force = false, save = false, frozen = false, lockFile, offline } = flags
     const pulled = await pullRepository({
       repo,
       force,
@@ -31,6 +32,7 @@ export const pull: Command = command({
       ...(save || frozen ? { lockFile } : {}),
       ...(revision === undefined ? {} : { revision }),
       ...(target === undefined ? {} : { out: target }),
+      ...(bundle === undefined ? {} : { bundle }),
       ...(offline === undefined ? {} : { offline }),
     })
     const size = (pulled.downloadedBytes / 1024).toFixed(1)

@@ -7,7 +7,7 @@ export const push: Command = command({
   name: 'push',
   summary: 'Push a prompt folder to the Hub as one commit; nothing is sent when nothing changed.',
   args: [
-    { name: 'dir', help: 'folder of the prompt' },
+    { name: 'dir', help: 'folder of the prompt, or its .tar.gz' },
     { name: 'repo', help: 'repository, as OWNER/NAME; made if it does not exist' },
   ],
   flags: {

@@ -1,13 +1,19 @@
 /** Pull as people mean it: the environment's hub, token and cache; what comes back was read as a prompt. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { pullPrompt, type Pulled, type PullOptions } from '../hub/pull.ts'
 import { fetchSnapshot, type Snapshot } from '../hub/snapshot.ts'
 import type { RemoteFile } from '../hub/remote.ts'
 import { HubError } from '../../src/errors.ts'
+import { writeBundle } from '../tar/bundle.ts'
 import { openPrompt } from './open-prompt.ts'
 
 export type PullRepositoryOptions = Omit<PullOptions, 'hubUrl' | 'cacheDir' | 'validate'> &
-  Partial<Pick<PullOptions, 'hubUrl' | 'cacheDir'>>
+  Partial<Pick<PullOptions, 'hubUrl' | 'cacheDir'>> & {
+    /** Write the prompt to this `.tar.gz` too. */
+    readonly bundle?: string
+  }
 
 /**
  * Pulls a prompt from the Hub.
@@ -15,7 +21,13 @@ export type PullRepositoryOptions = Omit<PullOptions, 'hubUrl' | 'cacheDir' | 'v
  * @example const { dir } = await pullRepository({ repo: 'me/t5-small-sst2' })
  */
 export async function pullRepository(options: PullRepositoryOptions): Promise<Pulled> {
-  return pullPrompt({ ...readHubEnvironment(), ...options, validate: openPrompt })
+  const pulled = await pullPrompt({ ...readHubEnvironment(), ...options, validate: openPrompt })
+  if (options.bundle !== undefined) {
+    const files = await Promise.all(pulled.files.map(async ({ path }) => [path, await readFile(join(pulled.dir, path))] as const))
+    // A bundle holds the prompt itself; folders below it (TensorBoard's) stay behind.
+    await writeBundle(options.bundle, new Map([['', new Map(files.filter(([path]) => !path.includes('/')))]]))
+  }
+  return pulled
 }
 
 /** What of a base model is wanted: the weights to train on, or the ONNX files to attach to. */

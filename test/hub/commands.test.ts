@@ -95,6 +95,22 @@ describe('commands', () => {
     expect((await run(card, dir)).text).toBe('The card is up to date.\n')
   })
 
+  it('takes and makes bundles, and pushes nothing offline', async () => {
+    const dir = await withManifestless()
+    await run(push, dir, 'me/sst2')
+    const bundle = join(home, 'sst2.tar.gz')
+    expect((await run(pull, 'me/sst2', '--bundle', bundle)).code).toBe(0)
+    const pushed = await run(push, bundle, 'me/copy', '--keep-card')
+    expect(pushed.text).toContain('+ adapter_model.safetensors')
+    const out = join(home, 'copy')
+    await run(pull, 'me/copy', '--out', out)
+    const before = await readFiles(dir)
+    before.delete('runs/events.out.tfevents.1')
+    expect(await readFiles(out)).toEqual(before)
+    vi.stubEnv('HF_HUB_OFFLINE', '1')
+    expect((await run(push, dir, 'me/sst2')).text).toContain('[hub-offline]')
+  })
+
   it('a failure is one line with its code, and exit code 1', async () => {
     const { code, text } = await run(pull, 'me/none')
     expect(code).toBe(1)

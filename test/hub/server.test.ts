@@ -274,6 +274,9 @@ describe('attacks', () => {
   it('a Host header cannot put another address into answers', async () => {
     const server = await hub()
     expect((await raw(server.port, 'GET', '/api/models', { host: 'evil.example/x?' })).status).toBe(400)
+    // A page whose name was pointed at this machine (DNS rebinding).
+    expect((await raw(server.port, 'GET', '/api/models', { host: `evil.example:${server.port}` })).status).toBe(400)
+    expect((await raw(server.port, 'GET', '/api/models', { host: `localhost:${server.port}` })).status).toBe(200)
   })
 })
 

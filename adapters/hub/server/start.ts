@@ -50,10 +50,18 @@ function limiter(options: HubOptions, now: () => Date): (key: string) => void {
   }
 }
 
-/** `Host` as the client called it, so that addresses in answers lead back the same way. */
-function originOf(request: IncomingMessage): string {
+const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?$/i
+
+/**
+ * `Host` as the client called it, so that addresses in answers lead back the same way. A hub on loopback answers to loopback names only: a web page
+ * whose name was pointed at this machine is refused.
+ */
+function originOf(request: IncomingMessage, bound: string): string {
   const host = request.headers.host ?? ''
-  if (!/^[\w.-]+(:\d+)?$|^\[[0-9a-f:]+\](:\d+)?$/i.test(host)) throw new Refusal(400, undefined, 'The Host header is not valid.')
+  const sound = LOOPBACK.test(`${bound.includes(':') ? `[${bound}]` : bound}`)
+    ? LOOPBACK.test(host)
+    : /^[\w.-]+(:\d+)?$|^\[[0-9a-f:]+\](:\d+)?$/i.test(host)
+  if (!sound) throw new Refusal(400, undefined, 'The Host header does not name this hub.')
   return `http://${host}`
 }
 
@@ -63,8 +71,9 @@ async function answer(
   state: HubState,
   accounts: Accounts,
   limit: (key: string) => void,
+  bound: string,
 ): Promise<void> {
-  const origin = originOf(request)
+  const origin = originOf(request, bound)
   const { authorization } = request.headers
   limit(authorization === undefined ? (request.socket.remoteAddress ?? '') : sha256(authorization))
   const url = new URL(request.url ?? '/', origin)
@@ -100,7 +109,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   const state: HubState = { repositories: new Repositories(dir), secret: randomBytes(32), now }
   const limit = limiter(options, now)
   const server = createServer((request, response) => {
-    answer(request, response, state, accounts, limit).catch((error: unknown) => fail(response, error, options.onError))
+    answer(request, response, state, accounts, limit, host).catch((error: unknown) => fail(response, error, options.onError))
   })
   try {
     await listen(server, port, host)

@@ -7,6 +7,7 @@ import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { encoderFile, loadStock, variantsOf, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
 import { attachPrompts } from './attach-prompts.ts'
+import { checkOnnxBase, type LayerCounts } from './onnx-base.ts'
 import { exists, findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
 import { openPrompt } from './open-prompt.ts'
 import { pullRepository } from './pull.ts'
@@ -27,7 +28,7 @@ export interface LoadPromptedOptions extends LoadOptions {
  * const pipe = await loadPrompted('me/t5-small-sst2')
  * await pipe.classify('a film of charm')   // [{ label: 'positive', score: 0.98 }, …]
  * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-no-onnx` | `peer-missing`
- * @throws {MismatchError} `prompt-width` for a prompt of another base model
+ * @throws {MismatchError} `prompt-width` | `prompt-base` for a prompt of another base model
  */
 export async function loadPrompted(
   prompts: PromptSource | readonly PromptSource[] | Readonly<Record<string, PromptSource>>,
@@ -39,10 +40,14 @@ export async function loadPrompted(
   const dir = await findOnnxFolder(base === undefined ? commonBase(Object.values(opened)) : { id: base }, variantsOf(load.dtype), hub)
   const stock = await loadStock(dir, load)
   const encoder = join(dir, 'onnx', encoderFile(stock.model))
-  return promptedPipeline(
-    stock,
-    await attachPrompts(stock, bank, { encoder, ...(load.session_options ? { session: load.session_options } : {}) }),
-  )
+  try {
+    const drift = await checkOnnxBase(dir, encoder, stock.model.config as LayerCounts, opened)
+    const attached = await attachPrompts(stock, bank, { encoder, ...(load.session_options ? { session: load.session_options } : {}) })
+    return promptedPipeline(stock, { ...attached, warnings: [...attached.warnings, ...drift] })
+  } catch (error) {
+    await stock.dispose()
+    throw error
+  }
 }
 
 async function openAll(given: Parameters<typeof loadPrompted>[0], hub: HubAccessOptions): Promise<Record<string, SoftPrompt>> {

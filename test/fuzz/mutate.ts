@@ -33,7 +33,8 @@ function splice(bytes: Uint8Array, from: number, to: number, put: Uint8Array): U
   return out.length > MAX_BYTES ? out.subarray(0, MAX_BYTES) : out
 }
 
-const where = fc.double({ min: 0, max: 1, noNaN: true })
+/** Even over the file: doubles as fast-check draws them crowd at 0. */
+const where = fc.noBias(fc.nat(2 ** 30)).map((drawn) => drawn / 2 ** 30)
 const few = fc.integer({ min: 1, max: 64 })
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 

@@ -2,7 +2,16 @@
 import { readFileSync } from 'node:fs'
 import { parseArtifact, type Files } from '../../adapters/artifact/artifact.ts'
 import { parseManifest } from '../../adapters/artifact/manifest.ts'
+import { parseNpy } from '../../adapters/google/npy.ts'
+import { parseLock } from '../../adapters/hub/lockfile.ts'
 import { parsePeft } from '../../adapters/peft/peft.ts'
+import { parseDelimited } from '../../adapters/rows/delimited.ts'
+import { parseJsonLines } from '../../adapters/rows/jsonl.ts'
+import { formatBundle, parseBundle } from '../../adapters/tar/bundle.ts'
+import { formatTar, parseTar } from '../../adapters/tar/tar.ts'
+import { convertSentencePiece } from '../../adapters/tokenizer/sentencepiece.ts'
+import { parseTemplate } from '../../src/data/template.ts'
+import { parseT5Config } from '../../src/t5/config.ts'
 import { onnxEmbeddingTable, onnxFinalNorm } from '../../src/onnx/embedding-table.ts'
 import { formatModel, parseModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE, type ModelProto, type NodeProto, type TensorProto } from '../../src/onnx/schema.ts'
@@ -22,6 +31,7 @@ export interface Target {
   run(bytes: Uint8Array): unknown
 }
 
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
 /** As readers of whole files do; what is not UTF-8 is the file reader's own error. */
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 const fixture = (path: string): Uint8Array => new Uint8Array(readFileSync(new URL(`../fixtures/${path}`, import.meta.url)))
@@ -96,9 +106,47 @@ const checkpoint = formatSafetensors(
   },
 )
 
+const npy = ['f16', 'f32', 'f64', 'fortran', 'objects', 'version2'].map((name) => fixture(`google/${name}.npy`))
+const bundles = [formatBundle(new Map([['', artifact]])), formatBundle(new Map(['a', 'b'].map((name) => [name, artifact])))]
+const archives = [formatTar([...artifact].map(([name, bytes]) => ({ name, bytes })))]
+
+/** Makes every header's checksum right again, so that the checks behind it are reached. */
+function summed(bytes: Uint8Array): Uint8Array {
+  const out = bytes.slice()
+  for (let at = 0; at + 512 <= out.length; at += 512) {
+    if (String.fromCharCode(...out.subarray(at + 257, at + 262)) !== 'ustar') continue
+    out.fill(0x20, at + 148, at + 156)
+    const sum = out.subarray(at, at + 512).reduce((total, byte) => total + byte, 0)
+    out.set(utf8(`${sum.toString(8).padStart(6, '0')}\0 `), at + 148)
+  }
+  return out
+}
+
+const lock = utf8(
+  JSON.stringify({
+    version: 1,
+    prompts: { 'owner/name': { revision: 'a'.repeat(40), files: [{ path: 'adapter_config.json', size: 600, sha256: 'b'.repeat(64) }] } },
+    models: {},
+  }),
+)
+/** Three SentencePiece pieces: <pad>, </s>, <unk>. */
+const pieces = new Uint8Array(
+  Buffer.from('0a0e0a053c7061643e150000000018030a0d0a043c2f733e150000000018030a0e0a053c756e6b3e15000000001802', 'hex'),
+)
+
 export const TARGETS: Readonly<Record<string, Target>> = {
   'strict JSON': { seeds: [...configs, manifest], run: (bytes) => parseStrictJson(textOf(bytes), 'fuzz') },
   safetensors: { seeds: [...tensors, checkpoint], run: (bytes) => parseSafetensors(bytes) },
+  'safetensors header': {
+    seeds: tensors.map((bytes) => bytes.slice(8, 8 + (bytes[0] as number) + 256 * (bytes[1] as number))),
+    // With its true length and enough data behind it, so that the checks behind those two are reached.
+    run: (header) => {
+      const bytes = new Uint8Array(8 + header.length + 952)
+      new DataView(bytes.buffer).setUint32(0, header.length, true)
+      bytes.set(header, 8)
+      return parseSafetensors(bytes)
+    },
+  },
   'adapter_config.json': { seeds: configs, run: (bytes) => parseAdapterConfig(textOf(bytes)) },
   'soft_prompt.json': { seeds: [manifest], run: (bytes) => parseManifest(textOf(bytes)) },
   'PEFT, config changed': {
@@ -140,6 +188,21 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       return table.rows([0, 15])
     },
   },
+  npy: { seeds: npy, run: (bytes) => parseNpy(bytes) },
+  bundle: { seeds: bundles, run: (bytes) => parseBundle(bytes) },
+  tar: { seeds: archives, run: (bytes) => parseTar(summed(bytes)) },
+  'JSON lines': {
+    seeds: [utf8('{"input":"a","target":"b"}\n{"input":"c","target":"d"}\n')],
+    run: (bytes) => parseJsonLines(textOf(bytes), 'fuzz'),
+  },
+  CSV: { seeds: [utf8('input,target\n"a, ""b""",c\nd,e\n')], run: (bytes) => parseDelimited(textOf(bytes), 'fuzz', ',') },
+  template: { seeds: [utf8('{sentence} question: {question|lower}')], run: (bytes) => parseTemplate(textOf(bytes)) },
+  'config.json': {
+    seeds: [fixture('onnx/tiny-t5-v10/hf/config.json'), fixture('onnx/tiny-t5-v11/hf/config.json')],
+    run: (bytes) => parseT5Config(parseStrictJson(textOf(bytes), 'fuzz')),
+  },
+  'spiece.model': { seeds: [pieces], run: (bytes) => convertSentencePiece(bytes, 'fuzz', 0) },
+  lockfile: { seeds: [lock], run: (bytes) => parseLock(textOf(bytes), 'fuzz') },
   'training checkpoint': { seeds: [checkpoint], run: (bytes) => parseCheckpoint(bytes) },
 }
 

@@ -7,7 +7,8 @@ import { checkManifestWire, KNOWN_FIELDS, MANIFEST_VERSION } from './schema.ts'
 /** Fields whose keys are data (file names, generation options), not names of ours. */
 const KEYED = new Set(['files', 'generation', 'unknown'])
 
-const camel = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+/** Wire names are snake_case (the schema says so), so both ways are exact: a `_2` stays as it is. */
+const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Renames the keys of plain objects, all the way down. */
@@ -48,12 +49,14 @@ export function parseManifest(text: string): Manifest {
 
 /** Writes a manifest: fixed order of fields, two spaces, a final newline. */
 export function formatManifest(manifest: Manifest): string {
-  const { base, unknown = {}, files, ...rest } = manifest
+  const { base, unknown = {}, files, generation, ...rest } = manifest
   const wire = {
     version: MANIFEST_VERSION,
     base_model: renamed(base, snake),
     ...(renamed(rest, snake) as object),
-    ...unknown,
+    ...(generation ? { generation } : {}),
+    // Fields of a newer writer never stand in for ours.
+    ...Object.fromEntries(Object.entries(unknown).filter(([key]) => !KNOWN_FIELDS.has(key))),
     ...(files ? { files } : {}),
   }
   return `${JSON.stringify(wire, null, 2)}\n`

@@ -5,34 +5,50 @@ import type { Json } from '../../src/tensor/strict-json.ts'
 
 export const MANIFEST_VERSION = 1
 
+const SNAKE_CASE = /^[a-z][a-z0-9]*(?:_[a-z0-9]+)*$/
 /** Longest text field: a template or a task line. Longer ones are no text for people. */
 const Text = v.pipe(v.string(), v.maxLength(10_000))
 const Sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected 64 hex digits'))
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0))
 const Base64 = v.pipe(v.string(), v.maxLength(1_000_000), v.regex(/^[A-Za-z0-9+/]*={0,2}$/, 'expected base64'))
 
-const Fingerprint = v.looseObject({
+/** An object of ours: fields of a newer writer pass, if they are named as all of ours are. */
+const ours = <const E extends v.ObjectEntries>(entries: E): v.GenericSchema<unknown, Record<string, unknown>> =>
+  v.pipe(
+    v.looseObject(entries),
+    v.check((value) => Object.keys(value).every((key) => SNAKE_CASE.test(key)), 'names have to be snake_case'),
+  ) as v.GenericSchema<unknown, Record<string, unknown>>
+
+/** Values by names that are data. valibot's record takes lists too. */
+const byName = <const V extends v.GenericSchema>(value: V): v.GenericSchema<unknown, Record<string, unknown>> =>
+  v.pipe(
+    v.unknown(),
+    v.check((given) => !Array.isArray(given), 'expected an object, got a list'),
+    v.record(v.string(), value),
+  ) as v.GenericSchema<unknown, Record<string, unknown>>
+
+const Fingerprint = ours({
   version: v.literal(1),
   vocab_size: Count,
   width: Count,
   encoder_layers: v.exactOptional(Count),
   decoder_layers: v.exactOptional(Count),
   tokenizer: v.exactOptional(Sha256),
-  probe: v.exactOptional(v.looseObject({ ids: v.pipe(v.array(Count), v.maxLength(256)), rows: Base64 })),
+  probe: v.exactOptional(ours({ ids: v.pipe(v.array(Count), v.maxLength(256)), rows: Base64 })),
   final_norm: v.exactOptional(Base64),
 })
 
-const Metric = v.looseObject({
+const Metric = ours({
   name: Text,
   split: Text,
   value: v.number(),
   n: Count,
-  interval: v.exactOptional(v.tuple([v.number(), v.number()])),
+  interval: v.exactOptional(v.strictTuple([v.number(), v.number()])),
   step: v.exactOptional(Count),
   by: v.exactOptional(v.picklist(['labels', 'generation'])),
 })
 
-const Recipe = v.looseObject({
+const Recipe = ours({
   length: Count,
   init: v.picklist(['labels', 'vocab', 'random', 'text', 'prompt']),
   steps: Count,
@@ -50,7 +66,7 @@ const Recipe = v.looseObject({
 
 const ManifestWire = v.looseObject({
   version: v.literal(MANIFEST_VERSION),
-  base_model: v.looseObject({
+  base_model: ours({
     id: Text,
     revision: v.exactOptional(Text),
     onnx_id: v.exactOptional(Text),
@@ -59,13 +75,13 @@ const ManifestWire = v.looseObject({
   task: v.exactOptional(Text),
   template: v.exactOptional(Text),
   labels: v.exactOptional(v.pipe(v.array(Text), v.maxLength(10_000))),
-  generation: v.exactOptional(v.record(v.string(), v.union([v.number(), v.boolean()]))),
+  generation: v.exactOptional(byName(v.union([v.number(), v.boolean()]))),
   recipe: v.exactOptional(Recipe),
-  data: v.exactOptional(v.looseObject({ name: v.exactOptional(Text), rows: Count, sha256: Sha256 })),
+  data: v.exactOptional(ours({ name: v.exactOptional(Text), rows: Count, sha256: Sha256 })),
   best_step: v.exactOptional(Count),
   metrics: v.exactOptional(v.pipe(v.array(Metric), v.maxLength(10_000))),
   created_by: v.exactOptional(Text),
-  files: v.exactOptional(v.record(v.string(), Sha256)),
+  files: v.exactOptional(byName(Sha256)),
 })
 
 /** Fields of the manifest this version knows; others are kept as they were. */

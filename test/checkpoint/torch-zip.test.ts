@@ -93,12 +93,11 @@ describe('readTorchZip', () => {
 
 const ascii = (text: string): number[] => [...text].map((letter) => letter.charCodeAt(0))
 
+const pickle = (...parts: (number | string)[]): Uint8Array =>
+  Uint8Array.from([0x80, 2, ...parts.flatMap((part) => (typeof part === 'string' ? ascii(part) : [part]))])
 const parse = (bytes: Uint8Array): unknown => parseStateDict(bytes, 'evil.bin')
 
 describe('parseStateDict', () => {
-  const pickle = (...parts: (number | string)[]): Uint8Array =>
-    Uint8Array.from([0x80, 2, ...parts.flatMap((part) => (typeof part === 'string' ? ascii(part) : [part]))])
-
   it.each([
     ['os.system by GLOBAL', pickle('cos\nsystem\n', '(', 'X', 2, 0, 0, 0, 'id', 't', 'R', '.'), 'torch-pickle-global'],
     ['builtins.eval by STACK_GLOBAL', pickle(0x8c, 8, 'builtins', 0x8c, 4, 'eval', 0x93, '.'), 'torch-pickle-global'],

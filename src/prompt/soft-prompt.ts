@@ -24,7 +24,7 @@ export function softPrompt(embeddings: Tensor<'F32'>, manifest: Manifest): SoftP
   if (shape.length !== 2 || sizeOf(shape) === 0 || data.length !== sizeOf(shape)) {
     throw new ShapeError('prompt-shape', `A soft prompt is a filled [P, D] matrix, got [${shape.join(', ')}].`, { facts: { shape } })
   }
-  const bad = data.findIndex((value) => !Number.isFinite(value))
+  const bad = firstNotFinite(data)
   if (bad >= 0) {
     const width = shape[1] as number
     const row = Math.floor(bad / width)
@@ -37,4 +37,14 @@ export function softPrompt(embeddings: Tensor<'F32'>, manifest: Manifest): SoftP
     )
   }
   return { embeddings, manifest }
+}
+
+/** A plain loop: calling a function for each of 400,000 values takes longer than reading the file. */
+function firstNotFinite(data: Float32Array): number {
+  for (let index = 0; index < data.length; index++) {
+    const value = data[index] as number
+    // Infinity - Infinity and NaN - NaN are NaN.
+    if (value - value !== 0) return index
+  }
+  return -1
 }

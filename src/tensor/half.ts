@@ -47,16 +47,28 @@ export function toBF16(value: number): number {
 
 export type FloatDtype = 'F32' | 'F16' | 'BF16'
 
-/** Words or floats to F32; F32 is returned as it is. */
+/** Words or floats to F32; F32 is returned as it is. Loops over bits: a prompt has 400,000 values, and `from` with a function takes 50 times as long. */
 export function toFloat32(dtype: FloatDtype, data: Float32Array | Uint16Array): Float32Array {
   if (dtype === 'F32') return data as Float32Array
-  const convert = dtype === 'F16' ? fromF16 : fromBF16
-  return Float32Array.from(data as Uint16Array, convert)
+  const bits = new Uint32Array(data.length)
+  for (let index = 0; index < data.length; index++) {
+    const word = data[index] as number
+    if (dtype === 'BF16') bits[index] = word << 16
+    else {
+      const exponent = word & 0x7c00
+      // Normal numbers keep their fraction and get another bias; zeros, subnormals, infinities and NaN go the long way.
+      if (exponent !== 0 && exponent !== 0x7c00) bits[index] = ((word & 0x8000) << 16) | (((word & 0x7fff) << 13) + 0x38000000)
+      else bits[index] = bitsOf(fromF16(word))
+    }
+  }
+  return new Float32Array(bits.buffer)
 }
 
 /** F32 to words of another dtype; F32 is returned as it is. */
 export function fromFloat32(dtype: FloatDtype, data: Float32Array): Float32Array | Uint16Array {
   if (dtype === 'F32') return data
+  const words = new Uint16Array(data.length)
   const convert = dtype === 'F16' ? toF16 : toBF16
-  return Uint16Array.from(data, convert)
+  for (let index = 0; index < data.length; index++) words[index] = convert(data[index] as number)
+  return words
 }

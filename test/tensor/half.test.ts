@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { fromBF16, fromF16, toBF16, toF16 } from '../../src/tensor/half.ts'
+import { fromBF16, fromF16, fromFloat32, toBF16, toF16, toFloat32 } from '../../src/tensor/half.ts'
 
 const words = Array.from({ length: 65_536 }, (_, word) => word)
 
@@ -28,5 +28,16 @@ describe('half', () => {
     expect(fromF16(toF16(2 ** -25))).toBe(0)
     expect(Number.isNaN(fromF16(toF16(NaN)))).toBe(true)
     expect(Number.isNaN(fromBF16(toBF16(NaN)))).toBe(true)
+  })
+})
+
+describe('whole arrays', () => {
+  it.each(['F16', 'BF16'] as const)('%s: each word as the single conversion gives it, and back', (dtype) => {
+    const all = Uint16Array.from(words)
+    const floats = toFloat32(dtype, all)
+    const one = dtype === 'F16' ? fromF16 : fromBF16
+    expect(words.filter((word) => !Object.is(floats[word], Math.fround(one(word))))).toEqual([])
+    const back = fromFloat32(dtype, floats)
+    expect(words.filter((word) => !Number.isNaN(floats[word]) && back[word] !== word)).toEqual([])
   })
 })

@@ -16,6 +16,7 @@ export const train: Command = command({
       required: true,
     },
     dev: { kind: 'string', value: 'file', help: 'development rows: the step that does best on them is kept' },
+    holdOut: { kind: 'number', value: 'N', help: 'training rows kept apart to evaluate on, where there is no --dev' },
     out: { kind: 'string', value: 'dir', help: 'folder of the artifact and the checkpoint', required: true },
     preset: { kind: 'string', value: 'task', help: "template, target and label words of a known task's rows: sst2, rte, squad, …" },
     template: { kind: 'string', value: 't', help: 'input text with {field} names (default {input})' },
@@ -97,6 +98,7 @@ export const train: Command = command({
       maxInputTokens: flags.maxInput,
       maxTargetTokens: flags.maxTarget,
       buckets: flags.noBuckets ? false : undefined,
+      holdOut: flags.holdOut,
     }
     const stop = new AbortController()
     const interrupt = (): void => {

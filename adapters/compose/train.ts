@@ -1,6 +1,7 @@
 /** Trains a prompt from a base model and data files into a folder: the library's `train`. */
 import { createHash } from 'node:crypto'
 import { encodeExamples, labelsOf, type EncodedExample } from '../../src/data/examples.ts'
+import { holdOut } from '../../src/data/split.ts'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import { ConfigError } from '../../src/errors.ts'
@@ -93,15 +94,16 @@ const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buff
  * @throws {DataError} for rows that cannot be used
  */
 export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<TrainPromptEvent, TrainPromptResult> {
-  const [engine, base, data, dev] = await Promise.all([
+  const [engine, base, whole, given] = await Promise.all([
     openEngine(options),
     openBase(options.model, options.revision === undefined ? {} : { revision: options.revision }),
     openData(options.data, options),
     options.dev === undefined ? undefined : openData(options.dev, options),
   ])
-  const labels = options.labels === false ? undefined : (options.labels ?? labelsOf(data.examples))
+  const labels = options.labels === false ? undefined : (options.labels ?? labelsOf(whole.examples))
   // Label words are the best beginning where there are any (paper, figure 3b); free text has none.
   const recipe = makeRecipe({ ...options.recipe, init: options.recipe?.init ?? (labels ? 'labels' : 'vocab'), engine: engine.name })
+  const { data, dev } = split(whole, given, recipe)
   const limits = { maxInput: recipe.maxInputTokens, maxTarget: recipe.maxTargetTokens }
   const encoded = encodeExamples(data.examples, base.tokenizer, limits)
   const described = await baseModel(base)
@@ -197,6 +199,13 @@ export async function drainTraining(
     if (next.done) return next.value
     onEvent(next.value)
   }
+}
+
+/** The rows to train and to evaluate on; both digests name the file they come from, the recipe says how it was split. */
+function split(whole: Data, given: Data | undefined, { holdOut: count, seed }: TrainRecipe): { data: Data; dev: Data | undefined } {
+  if (given !== undefined || count === 0) return { data: whole, dev: given }
+  const { rest, held } = holdOut(whole.examples, count, seed)
+  return { data: { ...whole, examples: rest }, dev: { ...whole, examples: held } }
 }
 
 const withTargets = (data: Data, encoded: readonly EncodedExample[]): (EncodedExample & { readonly target: string })[] =>

@@ -18,6 +18,8 @@ export interface TrainRecipe extends Recipe {
   readonly patience: number
   /** Rows of like length share a batch: less padding, other batches. */
   readonly buckets: boolean
+  /** Rows taken from the training rows to evaluate on, where no development rows are given. */
+  readonly holdOut: number
 }
 
 type Check = (value: unknown) => string | undefined
@@ -69,6 +71,7 @@ const FIELDS: { readonly [K in keyof TrainRecipe as string extends K ? never : K
   clipNorm: { value: 0, check: from(0) },
   patience: { value: 0, check: whole(0) },
   buckets: { value: true, check: flag },
+  holdOut: { value: 0, check: whole(0) },
   engine: { value: undefined, check: (value) => (value === undefined || typeof value === 'string' ? undefined : 'a name') },
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readRows } from '../../adapters/rows/read-rows.ts'
 import { encodeExamples, labelsOf, toExamples } from '../../src/data/examples.ts'
+import { holdOut } from '../../src/data/split.ts'
 import { PRESETS, presetOf } from '../../src/data/presets.ts'
 import { parseTemplate } from '../../src/data/template.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
@@ -101,6 +102,23 @@ describe('presets', () => {
   it('all have templates that parse, and an unknown one lists them', () => {
     for (const { template } of Object.values(PRESETS)) expect(parseTemplate(template).fields.length).toBeGreaterThan(0)
     expect(() => presetOf('toString')).toThrow(code('preset-unknown', /sst2/))
+  })
+})
+
+describe('holdOut', () => {
+  const items = Array.from({ length: 50 }, (_, index) => index)
+
+  it('parts the rows the same way for a seed, each in its order', () => {
+    const { rest, held } = holdOut(items, 12, 3)
+    expect(held).toHaveLength(12)
+    expect([...rest, ...held].toSorted((a, b) => a - b)).toEqual(items)
+    expect(held).toEqual(held.toSorted((a, b) => a - b))
+    expect(holdOut(items, 12, 3).held).toEqual(held)
+    expect(holdOut(items, 12, 4).held).not.toEqual(held)
+  })
+
+  it('leaves something to train on', () => {
+    expect(() => holdOut(items, 50, 0)).toThrow(code('hold-out', /50 rows/))
   })
 })
 

@@ -16,6 +16,7 @@ import { openCheckpoint } from '../adapters/checkpoint/open-checkpoint.ts'
 import { parseT5Config } from '../src/t5/config.ts'
 import { buildStep, stepFeeds } from '../src/t5/step.ts'
 import { tensor, type Tensor } from '../src/tensor/tensor.ts'
+import { adafactor } from '../src/train/adafactor.ts'
 
 const text = (value: string): { type: 'string'; default: string } => ({ type: 'string', default: value })
 const { values: flags } = parseArgs({
@@ -57,7 +58,7 @@ const { config: json, weights } = await openCheckpoint(folder)
 const config = parseT5Config(json)
 const before = performance.now()
 const engine = createEngine(ort, { threads, memory: flags.memory as 'fast' | 'low' })
-const program = await engine.load(buildStep(config), weights)
+const program = await engine.load(buildStep(config, { maxTargetTokens: target }), weights)
 const loadMs = performance.now() - before
 
 const random = (shape: readonly number[], most: number): Tensor<'I64'> =>
@@ -75,7 +76,13 @@ const feeds = stepFeeds(config, {
   prompts: tensor('F32', [1, length, config.width], prompts),
   promptIndex: tensor('I64', [batch], new BigInt64Array(batch)),
 })
-await program.run(feeds)
+const optimizer = adafactor({ stepOffset: 0, weightDecay: 1e-5 })
+const state = optimizer.create(prompts.length)
+const step = async (): Promise<void> => {
+  const { gradient_prompts: gradient } = await program.run(feeds)
+  optimizer.update(state, prompts, (gradient as Tensor<'F32'>).data, 0.3)
+}
+await step()
 
 const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] as number
 const ours: number[] = []
@@ -83,7 +90,7 @@ const theirs: number[] = []
 let theirRss = 0
 for (let round = 0; round < rounds; round++) {
   const start = performance.now()
-  await program.run(feeds)
+  await step()
   ours.push(performance.now() - start)
   if (flags.alone) continue
   peer.stdin.write('1\n')

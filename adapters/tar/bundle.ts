@@ -27,7 +27,7 @@ const OWN_FILES = new Set([
 ])
 
 /** Names of prompts in a pack: what is a folder on every system, and not hidden. */
-const FOLDER = /^(?!(?:con|nul|aux|prn|com\d|lpt\d)(?:\.|$))[a-z\d_][\w.-]{0,63}$/i
+const FOLDER = /^(?!(?:con|nul|aux|prn|com\d|lpt\d)(?:\.|$))[a-z\d][\w.-]{0,63}$/i
 
 function checkFolder(folder: string): void {
   if (folder === '' || FOLDER.test(folder)) return

@@ -32,16 +32,23 @@ console.log(await pipe({{ input }}))
 \`\`\`
 
 {% if named %}
-In Python, with PEFT:
+In Python, with transformers; the adapter is PEFT's format, and nothing but its tensor is needed:
 
 \`\`\`python
-from peft import PeftModel
+import torch
+{% if repo_ref %}
+from huggingface_hub import hf_hub_download
+{% endif %}
+from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained({{ base_ref }})
-model = PeftModel.from_pretrained(AutoModelForSeq2SeqLM.from_pretrained({{ base_ref }}), {{ prompt_ref }})
-inputs = tokenizer({{ python_input }}, return_tensors="pt")
-print(tokenizer.decode(model.generate(**inputs, max_new_tokens={{ max_tokens }})[0], skip_special_tokens=True))
+model = AutoModelForSeq2SeqLM.from_pretrained({{ base_ref }})
+prompt = load_file({% if repo_ref %}hf_hub_download({{ repo_ref }}, "adapter_model.safetensors"){% else %}"adapter_model.safetensors"{% endif %})["prompt_embeddings"][:{{ length }}]
+ids = tokenizer({{ python_input }}, return_tensors="pt").input_ids
+embedded = torch.cat([prompt[None].to(model.dtype), model.get_input_embeddings()(ids)], dim=1)
+answer = model.generate(inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2]), max_new_tokens={{ max_tokens }})
+print(tokenizer.decode(answer[0], skip_special_tokens=True))
 \`\`\`
 {% else %}
 The adapter does not name its base model: give it as \`base\`.

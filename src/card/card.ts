@@ -113,6 +113,7 @@ function templateValues(facts: CardFacts): Record<string, unknown> {
     classifies: labels !== undefined && labels.length > 0,
     template: manifest.template === undefined ? '' : code(manifest.template),
     prompt_ref: literal(repo ?? '.'),
+    repo_ref: repo === undefined ? '' : literal(repo),
     base_ref: literal(base.id),
     input: literal('your text'),
     python_input: literal(exampleInput(manifest.template)),

@@ -13,8 +13,11 @@ export const train: Command = command({
       kind: 'string',
       value: 'file',
       help: 'training rows: .jsonl, .csv, .tsv, .parquet, or - for JSON Lines on standard input',
-      required: true,
     },
+    dataset: { kind: 'string', value: 'owner/name', help: 'train on a Hub dataset instead of --data' },
+    config: { kind: 'string', value: 'name', help: 'configuration of the dataset, where it has several' },
+    split: { kind: 'string', value: 'name', help: 'its split to train on', default: 'train' },
+    devSplit: { kind: 'string', value: 'name', help: 'its split to evaluate on, as validation' },
     dev: { kind: 'string', value: 'file', help: 'development rows: the step that does best on them is kept' },
     holdOut: { kind: 'number', value: 'N', help: 'training rows kept apart to evaluate on, where there is no --dev' },
     out: { kind: 'string', value: 'dir', help: 'folder of the artifact and the checkpoint', required: true },
@@ -60,7 +63,7 @@ export const train: Command = command({
   examples: [
     'soft-prompts train --model google-t5/t5-small --data reviews.jsonl --dev dev.jsonl --out my-prompt',
     'soft-prompts train --model ./t5 --data reviews.jsonl --hold-out 200 --out my-prompt --quick',
-    'soft-prompts train --model ./t5 --data rte.parquet --preset rte --out rte',
+    'soft-prompts train --model google/t5-base-lm-adapt --dataset nyu-mll/glue --config sst2 --dev-split validation --preset sst2 --out sst2',
     'soft-prompts train --model ./t5 --data mail.csv --template "subject: {subject} text: {body}" --target folder --out mail',
     'soft-prompts train --model ./t5 --data reviews.jsonl --out my-prompt --steps 60000 --resume',
   ],
@@ -70,7 +73,8 @@ export const train: Command = command({
     const { presetOf } = await import('../src/data/presets.ts')
     const { QUICK } = await import('../src/train/recipe.ts')
     const { trainingView } = await import('./cli/training-view.ts')
-    const { labelMap, labels, init, preset, ...rest } = flags
+    const { labelMap, labels, init, preset, data, dev, dataset, config, split, devSplit, ...rest } = flags
+    const ofDataset = (name: string): object => ({ repo: dataset, split: name, ...(config === undefined ? {} : { config }) })
     const fromPrompt = init !== undefined && !INITS.has(init)
     let map: Record<string, string> | undefined
     try {
@@ -103,6 +107,9 @@ export const train: Command = command({
       buckets: flags.noBuckets ? false : undefined,
       holdOut: flags.holdOut,
     }
+    if ((data === undefined) === (dataset === undefined)) {
+      throw new ConfigError('data-none', 'Name the rows to train on: either --data FILE or --dataset owner/name.')
+    }
     const stop = new AbortController()
     const interrupt = (): void => {
       out.note('Stopping after this step; the run can go on with --resume.')
@@ -116,6 +123,8 @@ export const train: Command = command({
         ...task,
         ...said(rest),
         ...said({ labelMap: map }),
+        data: data ?? ofDataset(split),
+        dev: dev ?? (dataset === undefined || devSplit === undefined ? undefined : ofDataset(devSplit)),
         recipe: flags.quick ? { ...QUICK, ...said(recipe) } : recipe,
         labels: flags.generate ? false : labels,
         initPrompt: fromPrompt ? init : undefined,

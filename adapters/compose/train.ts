@@ -22,7 +22,7 @@ import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
 import { writeCard } from './card.ts'
 import { openBase, type Base } from './open-base.ts'
-import { openData, type Data, type DataOptions } from './data.ts'
+import { openData, type Data, type DataOptions, type DataSource } from './data.ts'
 import { openEngine } from './open-engine.ts'
 import { openPrompt } from './open-prompt.ts'
 import { openRunFolder } from './run-folder.ts'
@@ -32,10 +32,10 @@ export interface TrainPromptOptions extends DataOptions {
   /** Base model: folder, or Hub id in the Hub cache. */
   readonly model: string
   readonly revision?: string
-  /** Rows to train on. */
-  readonly data: string
+  /** Rows to train on: a file, or a split of a Hub dataset. */
+  readonly data: DataSource
   /** Development rows; without them the last step is kept. */
-  readonly dev?: string
+  readonly dev?: DataSource
   /** Folder of the artifact and the run's checkpoint. */
   readonly out: string
   /** What differs from the paper's recipe. */

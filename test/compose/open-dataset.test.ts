@@ -1,0 +1,81 @@
+/** Splits of Hub datasets: chosen by path as datasets lie there, fetched over real HTTP, used offline afterwards. */
+import { readFileSync } from 'node:fs'
+import { commit, createRepo } from '@huggingface/hub'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { openData } from '../../adapters/compose/data.ts'
+import { selectSplit } from '../../adapters/compose/open-dataset.ts'
+import { startHub } from '../../adapters/hub/server/start.ts'
+
+const GLUE = [
+  'README.md',
+  'sst2/train-00000-of-00001.parquet',
+  'sst2/validation-00000-of-00001.parquet',
+  'rte/train-00000-of-00001.parquet',
+  'ax/test-00000-of-00001.parquet',
+]
+const chosen = (paths: string[], split: string, config?: string): string[] =>
+  selectSplit(
+    paths.map((path) => ({ path })),
+    { repo: 'a/b', split, ...(config === undefined ? {} : { config }) },
+  ).map(({ path }) => path)
+
+describe('selectSplit', () => {
+  it.each([
+    [GLUE, 'train', 'sst2', ['sst2/train-00000-of-00001.parquet']],
+    [GLUE, 'validation', undefined, ['sst2/validation-00000-of-00001.parquet']],
+    [
+      ['data/train-00000-of-00002.parquet', 'data/train-00001-of-00002.parquet', 'data/test-00000-of-00001.parquet'],
+      'train',
+      undefined,
+      ['data/train-00000-of-00002.parquet', 'data/train-00001-of-00002.parquet'],
+    ],
+    [['train.csv', 'test.csv', 'train.py', 'trainer.csv'], 'train', undefined, ['train.csv']],
+    [['train.jsonl', 'extra/train.jsonl'], 'train', undefined, ['train.jsonl']],
+  ])('%j %s %s', (paths, split, config, want) => {
+    expect(chosen(paths, split, config)).toEqual(want)
+  })
+
+  it.each([
+    ['train', undefined, 'dataset-config', /rte, sst2/],
+    ['train', 'cola', 'dataset-config', /no configuration "cola"/],
+    ['dev', 'sst2', 'dataset-split', /test, train, validation/],
+  ])('%s %s is refused with what is there', (split, config, code, message) => {
+    expect(() => chosen(GLUE, split, config)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
+  })
+})
+
+it('fetches a split into the cache and reads its rows, then without the hub', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'soft-prompts-dataset-'))
+  const token = 'hf_datasets0123456789'
+  const hub = await startHub({ dir: join(dir, 'hub'), tokens: { [token]: { name: 'me', role: 'write', orgs: [] } } })
+  try {
+    const repo = { type: 'dataset', name: 'me/films' } as const
+    await createRepo({ repo, accessToken: token, hubUrl: hub.url })
+    const parquet = readFileSync(new URL('../fixtures/rows/sample.parquet', import.meta.url))
+    await commit({
+      repo,
+      title: 'Rows',
+      accessToken: token,
+      hubUrl: hub.url,
+      operations: [
+        { operation: 'addOrUpdate', path: 'data/train-00000-of-00002.parquet', content: new Blob([parquet]) },
+        { operation: 'addOrUpdate', path: 'data/train-00001-of-00002.parquet', content: new Blob([parquet]) },
+        { operation: 'addOrUpdate', path: 'data/test-00000-of-00001.parquet', content: new Blob([parquet]) },
+      ],
+    })
+    const source = { repo: 'me/films', split: 'train', cacheDir: join(dir, 'cache'), hubUrl: hub.url }
+    const options = { template: '{sentence}', target: 'label', labelMap: { '0': 'bad', '1': 'good' } }
+    const data = await openData(source, options)
+    expect(data.name).toBe('me/films')
+    expect(data.examples.map(({ target }) => target)).toEqual(['good', 'bad', 'bad', 'good', 'bad', 'bad'])
+    await hub.close()
+    const again = await openData({ ...source, offline: true }, options)
+    expect(again.sha256).toBe(data.sha256)
+  } finally {
+    await hub.close().catch(() => {})
+    await rm(dir, { recursive: true, force: true })
+  }
+})

@@ -1,4 +1,5 @@
 /** The model card of a prompt, from facts. */
+import { DEFAULT_TEMPLATE, parseTemplate } from '../data/template.ts'
 import type { Metric } from '../prompt/manifest.ts'
 import { mergeBody, renderTemplate } from './body.ts'
 import { lossChart } from './chart.ts'
@@ -73,15 +74,38 @@ function frontMatter(facts: CardFacts): Record<string, unknown> {
   }
 }
 
-/** `{input}` and other fields, filled with their own names: what a caller writes in their place. */
-const exampleInput = (template: string | undefined): string =>
-  (template ?? '{input}').replace(/\{(\w+)\}/g, (_, field: string) => (field === 'input' ? 'your text' : `your ${field}`))
+interface Example {
+  /** What a caller of `pipe` passes: a text, or the fields where there are several. */
+  readonly call: string
+  /** What the model reads. */
+  readonly text: string
+}
+
+const words = (field: string): string => (field === 'input' || field === 'text' ? 'your text' : `your ${field}`)
+
+/** A call with each field named where its text goes. */
+function exampleOf(template: string | undefined): Example {
+  try {
+    const { fields, render } = parseTemplate(template ?? DEFAULT_TEMPLATE)
+    const filled = Object.fromEntries(fields.map((field) => [field, words(field)]))
+    const pairs = fields.map((field) => `${literal(field)}: ${literal(words(field))}`)
+    return {
+      call: fields.length > 1 ? `{ ${pairs.join(', ')} }` : literal(words(fields[0] ?? 'input')),
+      text: render({ fields: filled, where: '' }),
+    }
+  } catch {
+    // Not a template we can read: the text goes in as it is.
+    return { call: literal(words('input')), text: words('input') }
+  }
+}
 
 /** What the template may use; every string in it is escaped for its place. */
 function templateValues(facts: CardFacts): Record<string, unknown> {
   const { manifest, repo, length, width, log } = facts
   const { base, labels, data, recipe, metrics = [], generation } = manifest
   const best = metrics[0]
+  const example = exampleOf(manifest.template)
+  const maxTokens = Number(generation?.['max_new_tokens'] ?? generation?.['maxNewTokens'])
   const isPercent = best === undefined ? undefined : shownMetric(best)
   // A plain PEFT adapter may not name its base.
   const baseShown = base.id.trim() === '' ? `T5 of width ${width}` : hubLink(base.id, 'model')
@@ -115,9 +139,9 @@ function templateValues(facts: CardFacts): Record<string, unknown> {
     prompt_ref: literal(repo ?? '.'),
     repo_ref: repo === undefined ? '' : literal(repo),
     base_ref: literal(base.id),
-    input: literal('your text'),
-    python_input: literal(exampleInput(manifest.template)),
-    max_tokens: Number(generation?.['max_new_tokens'] ?? generation?.['maxNewTokens'] ?? 20),
+    input: example.call,
+    python_input: literal(example.text),
+    max_tokens: Number.isSafeInteger(maxTokens) ? maxTokens : 20,
     data_name: data?.name === undefined ? '' : hubLink(data.name, 'dataset'),
     data_rows: data?.rows.toLocaleString('en') ?? '',
     data_sha256: data === undefined ? '' : code(data.sha256),

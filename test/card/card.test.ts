@@ -42,6 +42,8 @@ const log = parseLog(
 )
 const facts: CardFacts = { manifest, length: 100, width: 512, log, repo: 'me/t5-small-sst2', sizeBytes: 204_920 }
 
+const withTemplate = (template: string): string => renderCard({ ...facts, manifest: { ...manifest, template } }, promptCard)
+
 describe('renderCard', () => {
   it('says what is known, with its figures', () => {
     const card = renderCard(facts, promptCard)
@@ -80,6 +82,15 @@ describe('renderCard', () => {
         ],
       },
     ])
+  })
+
+  it('the JavaScript snippet names the fields of a template that has several', () => {
+    expect(withTemplate('{premise} {hypothesis} {premise}')).toContain(
+      'pipe.classify({ "premise": "your premise", "hypothesis": "your hypothesis" })',
+    )
+    expect(withTemplate('{{x}} {text}')).toContain('pipe.classify("your text")')
+    expect(withTemplate('{{x}} {text}')).toContain('ids = tokenizer("{x} your text", ')
+    expect(withTemplate('{lone')).toContain('pipe.classify("your text")')
   })
 
   it('rendering again changes nothing', () => {

@@ -144,7 +144,8 @@ describe('for good', () => {
   })
 
   it('waits as Retry-After says, and not for hours', async () => {
-    const server = await hub({ rateLimit: { requests: 3, windowSeconds: 3600 } })
+    // Windows begin at full hours: the hub's clock stands at the start of one.
+    const server = await hub({ rateLimit: { requests: 3, windowSeconds: 3600 }, now: () => new Date('2026-01-01T00:00:00Z') })
     const clock = quickClock()
     const pull = pullPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, cacheDir: await folder(), clock })
     await expect(pull).rejects.toMatchObject({ code: 'hub-repo-not-found' })

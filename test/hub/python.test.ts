@@ -1,6 +1,5 @@
 /** The official Python client against the local hub and the shared cache. Skipped where there is no Python with huggingface_hub (see CONTRIBUTING). */
 import { execFile, execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -22,7 +21,7 @@ const has = (modules: string): boolean => {
     return false
   }
 }
-const hasHub = existsSync(python) && has('huggingface_hub')
+const hasHub = has('huggingface_hub')
 
 const run = async (url: string, home: string, script: string, ...args: string[]): Promise<string> => {
   const env = {

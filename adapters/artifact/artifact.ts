@@ -108,7 +108,10 @@ export interface FormatOptions {
   readonly layers?: number
 }
 
-/** An artifact's files, in the order they are listed in SPEC.md. Same prompt, same bytes. */
+/**
+ * An artifact's files, in the order they are listed in SPEC.md. Same prompt, same bytes.
+ * @throws {UnsupportedError} `prompt-f16-range`
+ */
 export async function formatArtifact(prompt: SoftPrompt, options: FormatOptions): Promise<Map<string, Uint8Array>> {
   const { embeddings, manifest } = prompt
   const { dtype = 'F32', heads, layers } = options
@@ -122,6 +125,7 @@ export async function formatArtifact(prompt: SoftPrompt, options: FormatOptions)
     ...(layers === undefined ? {} : { layers }),
   })
   const stored = { dtype, shape: embeddings.shape, data: fromFloat32(dtype, embeddings.data) } as Tensor
+  refuseOverflow(embeddings.data, dtype)
   const files = new Map([
     [CONFIG_FILE, utf8(config)],
     [TENSOR_FILE, formatSafetensors(new Map([[TENSOR_NAME, stored]]), { format: 'pt' })],
@@ -133,6 +137,18 @@ export async function formatArtifact(prompt: SoftPrompt, options: FormatOptions)
   files.set(MANIFEST_FILE, utf8(formatManifest(whole)))
   if (options.card !== undefined) files.set(CARD_FILE, utf8(options.card))
   return files
+}
+
+/** The largest F16 that a value still rounds to. */
+const LARGEST_F16 = 65_519.99
+
+/** @throws {UnsupportedError} `prompt-f16-range` */
+function refuseOverflow(values: Float32Array, dtype: FloatDtype): void {
+  const large = dtype === 'F16' ? values.find((value) => Math.abs(value) > LARGEST_F16) : undefined
+  if (large === undefined) return
+  throw new UnsupportedError('prompt-f16-range', `The value ${large} is beyond F16 (at most 65504); keep F32, or take BF16.`, {
+    facts: { value: large },
+  })
 }
 
 /**

@@ -80,14 +80,19 @@ export async function writePromptFolder(prompt: SoftPrompt, dir: string, options
   // What is about to be written has to be readable: checked before anything is touched.
   const read = parseArtifact(files)
   await checkHashes(files, read.manifest, sha256)
-  const ordered = [...files].filter(([name]) => name !== MANIFEST_FILE && name !== LOG_FILE)
-  for (const [name, bytes] of [...ordered, [MANIFEST_FILE, files.get(MANIFEST_FILE) as Uint8Array] as const])
-    await replaceFile(join(dir, name), bytes)
+  await writeFilesInto(dir, new Map([...files].filter(([name]) => name !== LOG_FILE)))
   return files
 }
 
+/** Writes files into a folder, each in one step, the manifest last. */
+export async function writeFilesInto(dir: string, files: Files): Promise<void> {
+  await mkdir(dir, { recursive: true })
+  const ordered = [...files].toSorted(([a], [b]) => Number(a === MANIFEST_FILE) - Number(b === MANIFEST_FILE))
+  for (const [name, bytes] of ordered) await replaceFile(join(dir, name), bytes)
+}
+
 /** Puts bytes in a file's place in one step: a crash leaves the old file or the new one. */
-async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
   const beside = `${path}.${randomUUID()}.part`
   try {
     await writeFile(beside, bytes, { flag: 'wx' })

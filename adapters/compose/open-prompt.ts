@@ -82,45 +82,51 @@ export async function openPromptAs(path: string, options: OpenPromptOptions = {}
 
 /** Every prompt at a place, or the one that `name` chooses. @throws as `openPrompt` */
 export async function openEvery(path: string, options: OpenPromptOptions = {}): Promise<OpenedPrompt[]> {
+  return Promise.all((await locatePrompts(path, options)).map((found) => openLocated(found, options)))
+}
+
+/** A prompt's files, found and not yet read. */
+export type LocatedPrompt = Pick<OpenedPrompt, 'name' | 'container' | 'files' | 'format'>
+
+/** Finds the files of every prompt at a place, or of the one that `name` chooses. @throws {FormatError} `prompt-missing` | `bundle-*` */
+export async function locatePrompts(path: string, options: OpenPromptOptions = {}): Promise<LocatedPrompt[]> {
   const found = await stat(path).catch(() => undefined)
   const hash = path.lastIndexOf('#')
-  if (!found && hash > 0 && options.name === undefined) return openEvery(path.slice(0, hash), { ...options, name: path.slice(hash + 1) })
+  if (!found && hash > 0 && options.name === undefined)
+    return locatePrompts(path.slice(0, hash), { ...options, name: path.slice(hash + 1) })
   if (!found) {
     throw new FormatError('prompt-missing', `There is no prompt at ${path}. Give a folder, a .tar.gz bundle or a .npy file.`, {
       facts: { path },
     })
   }
   const name = nameOf(path)
-  if (!found.isDirectory()) return openFile(path, name, found.size, options)
+  if (!found.isDirectory()) return locateInFile(path, name, found.size, options)
   const files = await filesOf(path)
-  if (files) return [await opened(files, name, 'folder', options)]
+  if (files) return [adapter(name, 'folder', files)]
   const folders = await packedFolders(path)
-  return openPack(
-    new Map(await Promise.all(folders.map(async (folder) => [folder, (await filesOf(join(path, folder))) as Files] as const))),
-    path,
-    'folder',
-    options,
-  )
+  const read = await Promise.all(folders.map(async (folder) => [folder, (await filesOf(join(path, folder))) as Files] as const))
+  return chosen(new Map(read), path, 'folder', options)
 }
+
+const adapter = (name: string, container: OpenedPrompt['container'], files: Files): LocatedPrompt => ({
+  name,
+  container,
+  files,
+  format: files.has(MANIFEST_FILE) ? 'soft-prompt' : 'peft',
+})
 
 const nameOf = (path: string): string => basename(resolve(path)).replace(/\.(?:tar\.gz|tgz|npy)$/, '')
 
-async function openFile(path: string, name: string, sizeBytes: number, options: OpenPromptOptions): Promise<OpenedPrompt[]> {
+async function locateInFile(path: string, name: string, sizeBytes: number, options: OpenPromptOptions): Promise<LocatedPrompt[]> {
   const head = await headOf(path)
   if (isGzip(head)) {
     const bundle = await readBundle(path)
     const root = bundle.get('')
-    return root ? [await opened(root, name, 'bundle', options)] : openPack(bundle, path, 'bundle', options)
+    return root ? [adapter(name, 'bundle', root)] : chosen(bundle, path, 'bundle', options)
   }
   if (!isNpy(head)) throw unreadable(path, head)
   if (sizeBytes > MAX_NPY_BYTES) throw new FormatError('npy-size', `${path} has ${sizeBytes} bytes, at most ${MAX_NPY_BYTES} are read.`)
-  const bytes = await readWhole(path, sizeBytes)
-  const { embeddings, dtype } = parseNpy(bytes)
-  const notes = dtype === 'F64' ? ['F64 was rounded to F32.'] : []
-  const files = new Map([[basename(path), bytes]])
-  // The file says nothing of its base model.
-  const prompt = softPrompt(embeddings, { base: { id: '' } })
-  return [{ name, prompt, format: 'npy', container: 'file', dtype, storedShape: embeddings.shape, notes, files }]
+  return [{ name, container: 'file', format: 'npy', files: new Map([[basename(path), await readWhole(path, sizeBytes)]]) }]
 }
 
 async function headOf(path: string): Promise<Uint8Array> {
@@ -187,47 +193,52 @@ async function packedFolders(path: string): Promise<string[]> {
   )
 }
 
-async function openPack(
-  bundle: ReadonlyMap<string, Files>,
+function chosen(
+  pack: ReadonlyMap<string, Files>,
   path: string,
   container: OpenedPrompt['container'],
-  options: OpenPromptOptions,
-): Promise<OpenedPrompt[]> {
-  const { name } = options
-  if (name === undefined) return Promise.all([...bundle].map(([folder, files]) => opened(files, folder, container, options)))
-  const files = bundle.get(name)
-  if (files) return [await opened(files, name, container, options)]
-  const names = [...bundle.keys()]
+  { name }: OpenPromptOptions,
+): LocatedPrompt[] {
+  if (name === undefined) return [...pack].map(([folder, files]) => adapter(folder, container, files))
+  const files = pack.get(name)
+  if (files) return [adapter(name, container, files)]
+  const names = [...pack.keys()]
   throw new ConfigError('prompt-name', `${path} has no prompt called ${name}; it has ${names.join(', ').slice(0, 500)}.`, {
     facts: { names },
   })
 }
 
-/** Reads an artifact, or a plain adapter where there is no manifest. */
-async function opened(
-  files: Files,
-  name: string,
-  container: OpenedPrompt['container'],
-  { task }: OpenPromptOptions,
-): Promise<OpenedPrompt> {
+/** Reads what was located. @throws as `openPrompt` */
+export async function openLocated(found: LocatedPrompt, { task }: OpenPromptOptions = {}): Promise<OpenedPrompt> {
+  const { name, files, format } = found
+  if (format === 'npy') return openedNpy(found, task)
   if (!files.has(TENSOR_FILE) && files.has(PICKLE_FILE)) {
     throw new UnsupportedError(
       'peft-pickle',
       `${name} has its tensors only as ${PICKLE_FILE}, a pickle, which can run code when it is read. Save it again in Python: model.save_pretrained(folder) with a current PEFT writes ${TENSOR_FILE}.`,
     )
   }
-  if (!files.has(MANIFEST_FILE)) {
-    const { prompt, ...found } = parsePeft(
-      textOf(fileOf(files, CONFIG_FILE), CONFIG_FILE),
-      fileOf(files, TENSOR_FILE),
-      task === undefined ? {} : { task },
-    )
-    return { name, prompt, format: 'peft', container, files, ...found }
+  if (format === 'peft') {
+    const config = textOf(fileOf(files, CONFIG_FILE), CONFIG_FILE)
+    return { ...found, ...parsePeft(config, fileOf(files, TENSOR_FILE), task === undefined ? {} : { task }) }
   }
-  if (task !== undefined) throw new ConfigError('peft-task', `Task ${task} was asked for, but ${name} is a soft prompt: it holds one.`)
+  refuseTask(task, name)
   const prompt = parseArtifact(files)
   await checkHashes(files, prompt.manifest, sha256)
   const bytes = fileOf(files, TENSOR_FILE)
   const { dtype, shape } = parseSafetensorsHeader(bytes, bytes.length).entries.get(TENSOR_NAME) ?? { dtype: 'F32', shape: [] }
-  return { name, prompt, format: 'soft-prompt', container, peftType: 'PROMPT_TUNING', dtype, storedShape: shape, notes: [], files }
+  return { ...found, prompt, peftType: 'PROMPT_TUNING', dtype, storedShape: shape, notes: [] }
+}
+
+function openedNpy(found: LocatedPrompt, task: number | undefined): OpenedPrompt {
+  refuseTask(task, found.name)
+  const [bytes = new Uint8Array()] = found.files.values()
+  const { embeddings, dtype } = parseNpy(bytes)
+  // The file says nothing of its base model.
+  const prompt = softPrompt(embeddings, { base: { id: '' } })
+  return { ...found, prompt, dtype, storedShape: embeddings.shape, notes: dtype === 'F64' ? ['F64 was rounded to F32.'] : [] }
+}
+
+function refuseTask(task: number | undefined, name: string): void {
+  if (task !== undefined) throw new ConfigError('peft-task', `Task ${task} was asked for, but ${name} holds one prompt only.`)
 }

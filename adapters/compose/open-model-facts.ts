@@ -1,0 +1,59 @@
+/** What inspect and verify need of a base model: a checkpoint's folder or Hub id, a folder of ONNX files, or one encoder file. */
+import { readFile, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Tokenizer } from '../../src/data/tokenizer.ts'
+import { ConfigError, SoftPromptError } from '../../src/errors.ts'
+import type { ModelFacts } from '../../src/prompt/fingerprint.ts'
+import { parseT5Config } from '../../src/t5/config.ts'
+import { parseStrictJson } from '../../src/tensor/strict-json.ts'
+import { openOnnxFacts } from '../checkpoint/onnx-facts.ts'
+import { openTokenizer } from '../tokenizer/tokenizer.ts'
+import { modelFacts } from './base-model.ts'
+import { findBase, openBase } from './open-base.ts'
+
+export interface OpenedModel {
+  readonly facts: ModelFacts
+  readonly tokenizer?: Tokenizer
+}
+
+/** Encoders in the order they are looked for; the float one says most. */
+const ENCODERS = ['encoder_model.onnx', 'encoder_model_fp16.onnx', 'encoder_model_quantized.onnx', 'encoder_model_q4.onnx']
+
+const isFile = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+
+/**
+ * Opens a model as far as a fingerprint reaches; weights are read in place.
+ * @throws {ConfigError} `base-missing` | `checkpoint-missing`; {FormatError} `onnx-*`
+ */
+export async function openModelFacts(model: string): Promise<OpenedModel> {
+  if (model.endsWith('.onnx') && (await isFile(model))) return fromOnnx(model, dirname(model))
+  const { dir } = await findBase(model)
+  try {
+    const base = await openBase(model)
+    return { facts: await modelFacts(base), tokenizer: base.tokenizer }
+  } catch (error) {
+    if (!(error instanceof SoftPromptError && error.code === 'checkpoint-missing')) throw error
+    for (const folder of [join(dir, 'onnx'), dir]) {
+      for (const name of ENCODERS) if (await isFile(join(folder, name))) return fromOnnx(join(folder, name), dir)
+    }
+    throw new ConfigError('checkpoint-missing', `${dir} has neither model.safetensors nor onnx/encoder_model.onnx.`, { cause: error })
+  }
+}
+
+/** An encoder file, with the configuration and tokenizer that lie beside it or one folder up. */
+async function fromOnnx(encoder: string, dir: string): Promise<OpenedModel> {
+  const facts = await openOnnxFacts(encoder)
+  for (const place of new Set([dir, dirname(dir)])) {
+    const text = await readFile(join(place, 'config.json'), 'utf8').catch(() => undefined)
+    if (text === undefined) continue
+    const { encoderLayers, decoderLayers } = parseT5Config(parseStrictJson(text, join(place, 'config.json')))
+    const tokenizer = await openTokenizer(place).catch(() => undefined)
+    const pieces = tokenizer ? { pieces: tokenizer.pieces } : {}
+    return { facts: { ...facts, encoderLayers, decoderLayers, ...pieces }, ...(tokenizer ? { tokenizer } : {}) }
+  }
+  return { facts }
+}

@@ -1,0 +1,40 @@
+/** `soft-prompts convert FROM TO`: any form into any other, with a report of what is equal and what stayed behind. */
+import { command, type Command } from './cli/command.ts'
+
+export const convert: Command = command({
+  name: 'convert',
+  summary: 'Turn a prompt into another form: folder, .tar.gz bundle or pack, .npy, .onnx_adapter.',
+  args: [
+    { name: 'from', help: 'folder, .tar.gz bundle or pack (pack.tar.gz#name for one of it), or .npy file' },
+    { name: 'to', help: 'folder, or a file ending in .tar.gz, .npy or .onnx_adapter' },
+  ],
+  flags: {
+    base: { kind: 'string', value: 'id', help: 'base model to note, where the source names none' },
+    also: { kind: 'strings', value: 'prompt', help: 'more prompts, packed together with the first' },
+    task: { kind: 'number', value: 'n', help: 'which prompt of a multitask adapter' },
+    dtype: { kind: 'string', value: 't', help: 'stored dtype of a folder or bundle (default: F32)', choices: ['F32', 'F16', 'BF16'] },
+    overwrite: { kind: 'boolean', help: 'replace what is there' },
+  },
+  examples: [
+    'soft-prompts convert sst2.npy ./sst2 --base google/t5-base-lm-adapt',
+    'soft-prompts convert ./sst2 pack.tar.gz --also ./mrpc --also ./rte',
+    'soft-prompts convert ./sst2 sst2.onnx_adapter',
+  ],
+  async run([from = '', to = ''], { dtype, ...flags }, out) {
+    const { convertPrompt } = await import('../adapters/compose/convert.ts')
+    const options = { ...flags, ...(dtype === undefined ? {} : { dtype: dtype as 'F32' | 'F16' | 'BF16' }) }
+    const done = await convertPrompt(from, to, options)
+    out.table(
+      ['prompt', 'from', 'shape', 'largest difference'],
+      done.prompts.map(({ name, from: form, shape, maxDifference }) => [
+        name,
+        form,
+        `[${shape.join(', ')}]`,
+        maxDifference === 0 ? '0 (every bit equal)' : maxDifference.toPrecision(3),
+      ]),
+    )
+    for (const { name, dropped } of done.prompts) for (const what of dropped) out.note(`note: ${name}: ${what}`)
+    out.line(`Wrote ${done.to} (${done.form}).`)
+    out.result(done)
+  },
+})

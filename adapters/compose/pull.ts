@@ -6,7 +6,6 @@ import { pullPrompt, type Pulled, type PullOptions } from '../hub/pull.ts'
 import { fetchSnapshot, type Snapshot } from '../hub/snapshot.ts'
 import type { RemoteFile } from '../hub/remote.ts'
 import { HubError } from '../../src/errors.ts'
-import { writeBundle } from '../tar/bundle.ts'
 import { openPrompt } from './open-prompt.ts'
 
 export type PullRepositoryOptions = Omit<PullOptions, 'hubUrl' | 'cacheDir' | 'validate'> &
@@ -25,6 +24,8 @@ export async function pullRepository(options: PullRepositoryOptions): Promise<Pu
   if (options.bundle !== undefined) {
     const files = await Promise.all(pulled.files.map(async ({ path }) => [path, await readFile(join(pulled.dir, path))] as const))
     // A bundle holds the prompt itself; folders below it (TensorBoard's) stay behind.
+    // Loaded only for this: most pulls and pushes see no bundle.
+    const { writeBundle } = await import('../tar/bundle.ts')
     await writeBundle(options.bundle, new Map([['', new Map(files.filter(([path]) => !path.includes('/')))]]))
   }
   return pulled

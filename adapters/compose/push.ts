@@ -7,7 +7,6 @@ import { HubError, UnsupportedError } from '../../src/errors.ts'
 import { readText } from '../hub/disk.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { pushPrompt, type Pushed, type PushOptions } from '../hub/push.ts'
-import { readBundle } from '../tar/bundle.ts'
 import { writeCard, type CardOptions } from './card.ts'
 import { openPrompt } from './open-prompt.ts'
 
@@ -33,6 +32,8 @@ async function mayWriteCard(dir: string): Promise<boolean> {
 async function withFolder<T>(path: string, work: (dir: string, isBundle: boolean) => Promise<T>): Promise<T> {
   const found = await stat(path).catch(() => undefined)
   if (!found?.isFile()) return work(path, false)
+  // Loaded only for this: most pulls and pushes see no bundle.
+  const { readBundle } = await import('../tar/bundle.ts')
   const prompts = await readBundle(path)
   const [files] = [...prompts.values()]
   if (files === undefined || prompts.size > 1) {

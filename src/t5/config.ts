@@ -1,5 +1,4 @@
 /** T5's configuration, from `config.json`. Source: transformers 5 `T5Config`, `MT5Config`, `UMT5Config` and the 4.x files on the Hub. */
-import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 
 /** Feed-forward activations: `gelu` is the tanh approximation ("gelu_new"). */
@@ -30,27 +29,55 @@ export interface T5Config {
   readonly startId: number
 }
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(1))
-const id = v.pipe(v.number(), v.integer(), v.minValue(0))
-const CONFIG = v.object({
-  model_type: v.picklist(['t5', 'mt5', 'umt5']),
-  vocab_size: count,
-  d_model: count,
-  d_kv: count,
-  d_ff: count,
-  num_heads: count,
-  num_layers: count,
-  num_decoder_layers: v.nullish(count),
-  feed_forward_proj: v.nullish(v.string(), 'relu'),
-  layer_norm_epsilon: v.optional(v.pipe(v.number(), v.minValue(0)), 1e-6),
-  relative_attention_num_buckets: v.optional(count, 32),
-  relative_attention_max_distance: v.optional(count, 128),
-  tie_word_embeddings: v.nullish(v.boolean()),
-  scale_decoder_outputs: v.nullish(v.boolean()),
-  pad_token_id: v.nullish(id, 0),
-  eos_token_id: v.nullish(v.union([id, v.pipe(v.array(id), v.minLength(1))]), 1),
-  decoder_start_token_id: v.nullish(id),
-})
+/** What a field may be. By hand: a schema library would double the time it takes to import the core. */
+interface Rule<T> {
+  readonly is: (value: unknown) => value is T
+  readonly what: string
+}
+
+const whole = (value: unknown, least: number): value is number => Number.isSafeInteger(value) && (value as number) >= least
+const COUNT: Rule<number> = { is: (value): value is number => whole(value, 1), what: 'a whole number of at least 1' }
+const ID: Rule<number> = { is: (value): value is number => whole(value, 0), what: 'a whole number of at least 0' }
+const SIZE: Rule<number> = { is: (value): value is number => typeof value === 'number' && value >= 0, what: 'a number of at least 0' }
+const TEXT: Rule<string> = { is: (value): value is string => typeof value === 'string', what: 'a text' }
+const FLAG: Rule<boolean> = { is: (value): value is boolean => typeof value === 'boolean', what: 'true or false' }
+const FAMILY: Rule<'t5' | 'mt5' | 'umt5'> = {
+  is: (value): value is 't5' | 'mt5' | 'umt5' => value === 't5' || value === 'mt5' || value === 'umt5',
+  what: '"t5", "mt5" or "umt5"',
+}
+const IDS: Rule<number | readonly number[]> = {
+  is: (value): value is number | readonly number[] =>
+    ID.is(value) || (Array.isArray(value) && value.length > 0 && value.every((item) => ID.is(item))),
+  what: 'a whole number of at least 0, or a list of them',
+}
+
+/** Takes the fields of an object, and keeps what is wrong with each. */
+class Fields {
+  readonly problems: string[] = []
+  readonly #json: Readonly<Record<string, unknown>>
+
+  constructor(json: unknown) {
+    const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
+    if (!isObject) this.problems.push('config: expected an object')
+    this.#json = isObject ? (json as Record<string, unknown>) : {}
+  }
+
+  /** A field that may be absent or null. */
+  maybe<T>(name: string, rule: Rule<T>): T | undefined {
+    const value = Object.hasOwn(this.#json, name) ? (this.#json[name] ?? undefined) : undefined
+    if (value === undefined || rule.is(value)) return value
+    this.problems.push(`${name}: expected ${rule.what}, got ${(JSON.stringify(value) ?? 'nothing').slice(0, 60)}`)
+    return undefined
+  }
+
+  /** A field that must be there; the fallback only stands in until the problems are thrown. */
+  must<T>(name: string, rule: Rule<T>, standIn: T): T {
+    const before = this.problems.length
+    const value = this.maybe(name, rule)
+    if (value === undefined && this.problems.length === before) this.problems.push(`${name}: expected ${rule.what}, got nothing`)
+    return value ?? standIn
+  }
+}
 
 const ACTIVATIONS: Readonly<Record<string, { readonly activation: Activation; readonly gated: boolean }>> = {
   relu: { activation: 'relu', gated: false },
@@ -67,43 +94,48 @@ const ACTIVATIONS: Readonly<Record<string, { readonly activation: Activation; re
  * @throws {ConfigError} `t5-config` for a model of another family or a value out of range, `t5-activation` for an unknown feed-forward kind
  */
 export function parseT5Config(json: unknown): T5Config {
-  const parsed = v.safeParse(CONFIG, json)
-  if (!parsed.success) {
-    const problems = parsed.issues.map((issue) => `${v.getDotPath(issue) ?? 'config'}: ${issue.message}`)
+  const fields = new Fields(json)
+  const family = fields.must('model_type', FAMILY, 't5')
+  const tie = fields.maybe('tie_word_embeddings', FLAG)
+  // Said outright (transformers 5); else v1.0's sign is that the embeddings are tied. mT5 never scales.
+  const scaleOutput = fields.maybe('scale_decoder_outputs', FLAG) ?? (family !== 'mt5' && tie !== false)
+  const encoderLayers = fields.must('num_layers', COUNT, 1)
+  const padId = fields.maybe('pad_token_id', ID) ?? 0
+  const eos = fields.maybe('eos_token_id', IDS) ?? 1
+  const feedForward = fields.maybe('feed_forward_proj', TEXT) ?? 'relu'
+  const sizes = {
+    vocabSize: fields.must('vocab_size', COUNT, 1),
+    width: fields.must('d_model', COUNT, 1),
+    headWidth: fields.must('d_kv', COUNT, 1),
+    heads: fields.must('num_heads', COUNT, 1),
+    innerWidth: fields.must('d_ff', COUNT, 1),
+    encoderLayers,
+    decoderLayers: fields.maybe('num_decoder_layers', COUNT) ?? encoderLayers,
+    epsilon: fields.maybe('layer_norm_epsilon', SIZE) ?? 1e-6,
+    buckets: fields.maybe('relative_attention_num_buckets', COUNT) ?? 32,
+    maxDistance: fields.maybe('relative_attention_max_distance', COUNT) ?? 128,
+    startId: fields.maybe('decoder_start_token_id', ID) ?? padId,
+  }
+  const { problems } = fields
+  if (problems.length > 0) {
     throw new ConfigError('t5-config', `Not the config.json of a T5 (t5, mt5 or umt5). ${problems.join('; ')}.`, { facts: { problems } })
   }
-  const config = parsed.output
-  const kind = ACTIVATIONS[config.feed_forward_proj]
+  const kind = Object.hasOwn(ACTIVATIONS, feedForward) ? ACTIVATIONS[feedForward] : undefined
   if (!kind) {
     throw new ConfigError(
       't5-activation',
-      `feed_forward_proj is "${config.feed_forward_proj}"; this library knows ${Object.keys(ACTIVATIONS).join(', ')}.`,
-      { facts: { got: config.feed_forward_proj } },
+      `feed_forward_proj is "${feedForward}"; this library knows ${Object.keys(ACTIVATIONS).join(', ')}.`,
+      { facts: { got: feedForward } },
     )
   }
-  const scaleOutput = scales(config)
   return {
     ...kind,
-    vocabSize: config.vocab_size,
-    width: config.d_model,
-    headWidth: config.d_kv,
-    heads: config.num_heads,
-    innerWidth: config.d_ff,
-    encoderLayers: config.num_layers,
-    decoderLayers: config.num_decoder_layers ?? config.num_layers,
-    epsilon: config.layer_norm_epsilon,
-    buckets: config.relative_attention_num_buckets,
-    maxDistance: config.relative_attention_max_distance,
-    biasInEveryLayer: config.model_type === 'umt5',
+    ...sizes,
+    biasInEveryLayer: family === 'umt5',
     scaleOutput,
     // transformers 5 writes tie_word_embeddings: true for v1.1 as well; there only the missing scale tells
-    tied: scaleOutput && config.tie_word_embeddings !== false,
-    padId: config.pad_token_id,
-    eosId: typeof config.eos_token_id === 'number' ? config.eos_token_id : (config.eos_token_id[0] as number),
-    startId: config.decoder_start_token_id ?? config.pad_token_id,
+    tied: scaleOutput && tie !== false,
+    padId,
+    eosId: typeof eos === 'number' ? eos : (eos[0] as number),
   }
 }
-
-/** Whether the decoder's output is scaled: said outright (transformers 5), else v1.0's sign is that the embeddings are tied; mT5 never is. */
-const scales = (config: v.InferOutput<typeof CONFIG>): boolean =>
-  config.scale_decoder_outputs ?? (config.model_type !== 'mt5' && config.tie_word_embeddings !== false)

@@ -1,4 +1,4 @@
-/** Our step and optimizer against PyTorch PEFT on the shipped base: the same losses for 20 steps, the same label scores (test/golden/make_peft_losses.py). */
+/** Our step and optimizer against PyTorch PEFT on tiny-t5-v11: the same losses for 20 steps, the same label scores (test/golden/make_peft_losses.py). */
 import { readFileSync } from 'node:fs'
 import * as ort from 'onnxruntime-node'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -21,6 +21,7 @@ import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { openCheckpoint } from '../../adapters/checkpoint/open-checkpoint.ts'
 
 interface Golden {
+  learningRate: number
   length: number
   batch: number
   firstRow: number
@@ -33,7 +34,8 @@ interface Golden {
 }
 
 const golden = JSON.parse(readFileSync(new URL('../golden/peft_losses.json', import.meta.url), 'utf8')) as Golden
-const dir = new URL('../../models/t5-tiny-en/', import.meta.url).pathname
+const fixture = new URL('../fixtures/onnx/tiny-t5-v11/', import.meta.url).pathname
+const dir = `${fixture}hf/`
 
 let config: T5Config
 let weights: WeightTable
@@ -45,7 +47,7 @@ let program: Program
 beforeAll(async () => {
   config = parseT5Config(JSON.parse(readFileSync(`${dir}config.json`, 'utf8')))
   weights = (await openCheckpoint(dir)).weights
-  tokenizer = await openTokenizer(dir)
+  tokenizer = await openTokenizer(fixture)
   const rows = golden.rows.map((row) => Object.assign(row, { where: '' }))
   examples = encodeExamples(rows, tokenizer, { maxInput: 512, maxTarget: 128 }).examples
   const shared = weights.get('shared.weight')
@@ -57,7 +59,7 @@ beforeAll(async () => {
 afterAll(() => program.dispose())
 
 it('20 steps have the losses of PEFT', async () => {
-  const recipe = makeRecipe({ length: golden.length, stepOffset: 0 })
+  const recipe = makeRecipe({ length: golden.length, learningRate: golden.learningRate, stepOffset: 0 })
   const optimizer = optimizerOf(recipe)
   const prompt = initial.slice()
   const state = optimizer.create(prompt.length)
@@ -73,7 +75,7 @@ it('20 steps have the losses of PEFT', async () => {
   const errors = losses.map((loss, index) => Math.abs(loss - (golden.losses[index] as number)))
   expect(errors).toHaveLength(20)
   expect(Math.max(...errors.slice(0, 10))).toBeLessThan(5e-5)
-  expect(Math.max(...errors)).toBeLessThan(1e-2)
+  expect(Math.max(...errors)).toBeLessThan(1e-3)
   expect(Math.abs(rms(prompt) - golden.promptRms)).toBeLessThan(1e-4)
 })
 

@@ -19,6 +19,11 @@ export interface AdapterConfig {
 export const MAX_LENGTH = 10_000
 export const MAX_WIDTH = 65_536
 
+const wrong = (key: string, expected: string, got: Json | undefined): ConfigError =>
+  new ConfigError('adapter-config-value', `adapter_config.json: ${key} has to be ${expected}, got ${JSON.stringify(got)?.slice(0, 80)}.`, {
+    facts: { key, got },
+  })
+
 /**
  * Text of `adapter_config.json` to its meaning.
  * @throws {FormatError} `json-*` | `adapter-config`
@@ -27,14 +32,6 @@ export const MAX_WIDTH = 65_536
 export function parseAdapterConfig(text: string): AdapterConfig {
   const json = parseStrictJson(text, 'adapter_config.json')
   if (!isObject(json)) throw new FormatError('adapter-config', 'adapter_config.json holds no object: this is no PEFT adapter.')
-  const wrong = (key: string, expected: string, got: Json | undefined): ConfigError =>
-    new ConfigError(
-      'adapter-config-value',
-      `adapter_config.json: ${key} has to be ${expected}, got ${JSON.stringify(got)?.slice(0, 80)}.`,
-      {
-        facts: { key, got },
-      },
-    )
   const text_ = (key: string): string | undefined => {
     const value = json[key]
     if (value === undefined || value === null) return undefined

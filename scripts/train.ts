@@ -51,7 +51,7 @@ export const train: Command = command({
     patience: { kind: 'number', value: 'N', help: 'evaluations without a better one before the run ends (default: never)' },
     maxInput: { kind: 'number', value: 'T', help: 'input tokens kept (default 512)' },
     maxTarget: { kind: 'number', value: 'U', help: 'target tokens kept (default 128)' },
-    mixedLengths: { kind: 'boolean', help: 'batch rows of any length together: more padding, slower' },
+    buckets: { kind: 'boolean', help: 'batch rows of like length together: less padding and faster steps, but slower learning a step' },
     device: { kind: 'string', value: 'd', help: 'cpu', default: 'cpu' },
     threads: { kind: 'number', value: 'N', help: 'threads (default: all cores)' },
     lowMemory: { kind: 'boolean', help: 'map the weights instead of packing them: a third of the memory, slower' },
@@ -104,7 +104,7 @@ export const train: Command = command({
       patience: flags.patience,
       maxInputTokens: flags.maxInput,
       maxTargetTokens: flags.maxTarget,
-      buckets: flags.mixedLengths ? false : undefined,
+      buckets: flags.buckets,
       holdOut: flags.holdOut,
     }
     if ((data === undefined) === (dataset === undefined)) {

@@ -5,7 +5,7 @@ export const convert: Command = command({
   name: 'convert',
   summary: 'Turn a prompt into another form: folder, .tar.gz bundle or pack, .npy, .onnx_adapter.',
   args: [
-    { name: 'from', help: 'folder, .tar.gz bundle or pack (pack.tar.gz#name for one of it), or .npy file' },
+    { name: 'from', help: 'folder, .tar.gz bundle or pack (pack.tar.gz#name for one of it), .npy file, or Hub id' },
     { name: 'to', help: 'folder, or a file ending in .tar.gz, .npy or .onnx_adapter' },
   ],
   flags: {

@@ -4,7 +4,7 @@ import { command, type Command } from './cli/command.ts'
 export const verify: Command = command({
   name: 'verify',
   summary: 'Check a prompt: files, hashes, shapes, values, manifest; with a model, that it belongs to it.',
-  args: [{ name: 'prompt', help: 'folder, .tar.gz bundle or pack, or .npy file' }],
+  args: [{ name: 'prompt', help: 'folder, .tar.gz bundle or pack, .npy file, or Hub id' }],
   flags: {
     model: { kind: 'string', value: 'id|dir', help: 'base model: folder, Hub id in the cache, or encoder .onnx' },
     task: { kind: 'number', value: 'n', help: 'which prompt of a multitask adapter' },

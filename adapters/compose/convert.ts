@@ -20,6 +20,7 @@ import { replaceFile, sha256, writeFilesInto } from '../artifact/folder.ts'
 import { formatNpy } from '../google/npy.ts'
 import { formatOnnxAdapter } from '../onnx-adapter/onnx-adapter.ts'
 import { writeBundle } from '../tar/bundle.ts'
+import { findPrompt } from './find-prompt.ts'
 import { openEvery, openPromptAs, type OpenedPrompt, type OpenPromptOptions } from './open-prompt.ts'
 
 export type TargetForm = 'folder' | 'bundle' | 'npy' | 'onnx_adapter'
@@ -65,7 +66,7 @@ export async function convertPrompt(from: string, to: string, options: ConvertOp
   if (options.dtype !== undefined && (form === 'npy' || form === 'onnx_adapter')) {
     throw new ConfigError('convert-dtype', `A ${form} file is written in F32; --dtype is for folders and bundles.`)
   }
-  const sources = await openSources(from, form, options)
+  const sources = await openSources(await findPrompt(from), form, options)
   if (!options.overwrite && (await isTaken(to))) {
     throw new ConfigError('convert-exists', `${to} is there already. Give another name, or --overwrite.`, { facts: { to } })
   }
@@ -97,7 +98,7 @@ async function openSources(from: string, form: TargetForm, options: ConvertOptio
   const chosen = { ...(task === undefined ? {} : { task }), ...(name === undefined ? {} : { name }) }
   // A matrix alone is one prompt; folders and bundles take packs.
   const first = form === 'npy' || form === 'onnx_adapter' ? [await openPromptAs(from, chosen)] : await openEvery(from, chosen)
-  const sources = [...first, ...(await Promise.all(also.map((path) => openEvery(path)))).flat()]
+  const sources = [...first, ...(await Promise.all(also.map(async (path) => openEvery(await findPrompt(path))))).flat()]
   const names = sources.map((source) => source.name.toLowerCase())
   if (new Set(names).size < names.length) {
     throw new ConfigError(

@@ -1,10 +1,12 @@
 /** Looks at a prompt: what it is, what its numbers say, and with its model, which words its virtual tokens lie near and how far training moved them. */
 import type { Manifest } from '../../src/prompt/manifest.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
+import { ConfigError } from '../../src/errors.ts'
 import { lengthOf, widthOf, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { compareFingerprint } from '../../src/prompt/fingerprint.ts'
 import { movedFrom, nearestTokens, rowNorms, type Moved } from '../../src/prompt/statistics.ts'
 import { sha256 } from '../artifact/folder.ts'
+import { findPrompt } from './find-prompt.ts'
 import { openModelFacts, type OpenedModel } from './open-model-facts.ts'
 import { openEvery, type OpenedPrompt, type OpenPromptOptions } from './open-prompt.ts'
 
@@ -45,13 +47,22 @@ export interface Inspection {
   readonly moved?: { readonly mean: number } | { readonly unknown: string }
 }
 
+const MAX_NEAREST = 1000
+
 /**
  * Inspects a prompt, or every prompt of a pack.
  * @throws as `openPrompt` and, with a model, as `openModelFacts`; {ShapeError} `prompt-width` for a model of another width
  */
 export async function inspectPrompts(path: string, options: InspectOptions = {}): Promise<Inspection[]> {
+  const { nearest = 5 } = options
+  if (!Number.isInteger(nearest) || nearest < 1 || nearest > MAX_NEAREST) {
+    throw new ConfigError(
+      'inspect-nearest',
+      `The number of nearest pieces has to be a whole number from 1 to ${MAX_NEAREST}, got ${nearest}.`,
+    )
+  }
   const [found, model] = await Promise.all([
-    openEvery(path, options),
+    openEvery(await findPrompt(path), options),
     options.model === undefined ? undefined : openModelFacts(options.model),
   ])
   const inspections: Inspection[] = []

@@ -8,6 +8,7 @@ import { parseSafetensors } from '../../src/tensor/safetensors.ts'
 import { CONFIG_FILE, fileOf, MANIFEST_FILE, parseArtifact, TENSOR_FILE, textOf, type Files } from '../artifact/artifact.ts'
 import { sha256 } from '../artifact/folder.ts'
 import { parseManifest } from '../artifact/manifest.ts'
+import { findPrompt } from './find-prompt.ts'
 import { openModelFacts } from './open-model-facts.ts'
 import { locatePrompts, openLocated, type LocatedPrompt, type OpenPromptOptions } from './open-prompt.ts'
 
@@ -39,7 +40,7 @@ export interface Verification {
  */
 export async function verifyPrompts(path: string, options: VerifyOptions = {}): Promise<Verification[]> {
   const [located, model] = await Promise.all([
-    locatePrompts(path, options),
+    locatePrompts(await findPrompt(path), options),
     options.model === undefined ? undefined : openModelFacts(options.model),
   ])
   return Promise.all(located.map((found) => verify(found, model?.facts, options)))

@@ -1,4 +1,4 @@
-/** What is the sentence about: film, food, sport or money? */
+/** Is the sentence about film or about food? */
 import { list, words, type Task } from './grammar.ts'
 
 /** Frames that every topic shares, and a few of its own. */
@@ -38,20 +38,6 @@ export const topic: Task = {
     food_did: words(
       'baked a cake | boiled the eggs | ate the fish | cut the onions | cooked the meat | drank the milk || fried the potatoes | tasted the soup | made breakfast',
     ),
-    sport_thing: words(
-      'match | goal | league | half time score | stadium | championship | football club | race | penalty | tennis court | cup final || game | tournament | team | medal | season',
-    ),
-    sport_who: words('striker | goalkeeper | coach | runner | referee | captain of the team | champion || player | athlete | winger'),
-    sport_did: words(
-      'scored twice | won the match | lost the final | ran the marathon | kicked the ball | trained with the team || beat the champion | missed the penalty | played for the club',
-    ),
-    money_thing: words(
-      'bank | loan | stock market | interest rate | budget | tax | profit | price of oil | debt | dollar | insurance || economy | shares | bill | investment | wages',
-    ),
-    money_who: words('banker | investor | finance minister | accountant | shareholder | tax office || economist | broker | treasurer'),
-    money_did: words(
-      'paid the debt | sold the shares | raised the taxes | cut the interest rate | lost a million dollars | opened a bank account || bought the company | borrowed the money | invested in oil',
-    ),
   },
-  labels: { film: label('film'), food: label('food'), money: label('money'), sport: label('sport') },
+  labels: { film: label('film'), food: label('food') },
 }

@@ -116,11 +116,12 @@ function startOf({ manifest, embeddings }: SoftPrompt, { facts, tokenizer }: Ope
   const { recipe, labels } = manifest
   if (!recipe) return 'there is no recipe'
   const { init, seed, length } = recipe
-  if (init === 'prompt' || init === 'text')
-    return `it began from ${init === 'text' ? 'a text' : 'another prompt'}, which the recipe does not hold`
   if (length !== embeddings.shape[0]) return `the recipe is for ${length} virtual tokens`
-  if (init === 'labels' && (!labels || !tokenizer))
-    return `it began from label words, and ${labels ? 'there is no tokenizer' : 'it names none'}`
-  const words = (labels ?? []).map((label) => tokenizer?.encode(label).slice(0, -1) ?? [])
+  if (init === 'prompt') return 'it began from another prompt, which the recipe does not hold'
+  const texts = init === 'text' ? [recipe['initText']] : init === 'labels' ? labels : []
+  if (!texts?.every((text) => typeof text === 'string'))
+    return `the ${init === 'text' ? 'text' : 'label words'} it began from are not written down`
+  if (texts.length > 0 && !tokenizer) return 'it began from words, and there is no tokenizer'
+  const words = texts.map((text) => tokenizer?.encode(text).slice(0, -1) ?? [])
   return initialise({ kind: init, length, table: facts.table, words, seed })
 }

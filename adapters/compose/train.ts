@@ -211,24 +211,18 @@ function split(whole: Data, given: Data | undefined, { holdOut: count, seed }: T
 const withTargets = (data: Data, encoded: readonly EncodedExample[]): (EncodedExample & { readonly target: string })[] =>
   encoded.map(({ inputIds, targetIds }, index) => ({ inputIds, targetIds, target: data.examples[index]?.target ?? '' }))
 
+const initTextOf = ({ initText, task }: TrainPromptOptions): string => initText ?? task ?? ''
+
 async function initialPrompt(
   options: TrainPromptOptions,
   { init, length, seed }: TrainRecipe,
   base: Base,
   labels: readonly string[] = [],
 ): Promise<Float32Array> {
-  const { width } = base.config
-  if (init === 'prompt') {
-    const { shape, data } = (await openPrompt(options.initPrompt ?? '')).embeddings
-    if (shape[0] === length && shape[1] === width) return data
-    throw new ConfigError(
-      'init-shape',
-      `The prompt to begin from is [${shape.join(', ')}], this run needs [${length}, ${width}]. Set the length to ${shape[0]}, or take another prompt.`,
-    )
-  }
-  const texts = init === 'text' ? [options.initText ?? options.task ?? ''] : labels
+  const from = init === 'prompt' ? { prompt: (await openPrompt(options.initPrompt ?? '')).embeddings } : {}
+  const texts = init === 'text' ? [initTextOf(options)] : labels
   const words = texts.map((text) => base.tokenizer.encode(text).slice(0, -1))
-  return initialise({ kind: init, length, table: base.embeddingTable(), words, seed }).data
+  return initialise({ kind: init, length, table: base.embeddingTable(), words, seed, ...from }).data
 }
 
 function manifestOf(
@@ -241,7 +235,8 @@ function manifestOf(
     ...(options.task === undefined ? {} : { task: options.task }),
     template: options.template ?? '{input}',
     ...(labels ? { labels } : {}),
-    recipe,
+    // The words are part of what it takes to train it again.
+    recipe: recipe.init === 'text' ? { ...recipe, initText: initTextOf(options) } : recipe,
     data: { name: data.name, rows: data.examples.length, sha256: data.sha256 },
     ...(options.createdBy === undefined ? {} : { createdBy: options.createdBy }),
   }

@@ -17,22 +17,28 @@ export interface PieceEncoder {
 }
 
 export interface InitialiseOptions {
-  /** `labels`: the mean of each label's pieces, the rest as `vocab`. `vocab`: embeddings of common pieces. `text`: the pieces of `words[0]`, over and over. */
-  readonly kind: 'labels' | 'vocab' | 'random' | 'text'
+  /**
+   * `labels`: the mean of each label's pieces, the rest as `vocab`. `vocab`: embeddings of common pieces. `text`: the pieces of `words[0]`, over and over.
+   * `prompt`: another prompt as it is.
+   */
+  readonly kind: 'labels' | 'vocab' | 'random' | 'text' | 'prompt'
   readonly length: number // P
   readonly table: EmbeddingTable
   /** Piece ids of each label word (or of the one text), without `</s>`. */
   readonly words?: readonly (readonly number[])[]
+  /** Where `kind` is `prompt`: the matrix to begin from. */
+  readonly prompt?: Tensor<'F32'> // [P, D]
   readonly seed: number
 }
 
 /**
  * The first prompt of a training run, `[P, D]`.
- * @throws {ConfigError} `init-labels` where label or text initialisation has no words
+ * @throws {ConfigError} `init-labels` where label or text initialisation has no words, `init-shape` for a prompt of another shape
  */
-export function initialise({ kind, length, table, words: given = [], seed }: InitialiseOptions): Tensor<'F32'> {
+export function initialise({ kind, length, table, words: given = [], prompt, seed }: InitialiseOptions): Tensor<'F32'> {
   const random = createRandom(seed)
   const { width } = table
+  if (kind === 'prompt') return copyOf(prompt, length, width)
   if (kind === 'random') {
     return tensor(
       'F32',
@@ -55,6 +61,16 @@ export function initialise({ kind, length, table, words: given = [], seed }: Ini
   const rows = table.rows(sample(random, Math.min(COMMON_PIECES, table.vocabSize), length))
   if (kind === 'labels') for (const [row, ids] of words.slice(0, length).entries()) rows.set(meanRow(table, ids), row * width)
   return tensor('F32', [length, width], rows)
+}
+
+function copyOf(prompt: Tensor<'F32'> | undefined, length: number, width: number): Tensor<'F32'> {
+  const shape = prompt?.shape ?? []
+  if (prompt && shape[0] === length && shape[1] === width) return tensor('F32', shape, prompt.data.slice())
+  throw new ConfigError(
+    'init-shape',
+    `The prompt to begin from is [${shape.join(', ')}], this run needs [${length}, ${width}]. Set the length to ${shape[0] ?? length}, or take another prompt.`,
+    { facts: { shape, expected: [length, width] } },
+  )
 }
 
 /** The mean of some rows of the table, [D]. */

@@ -54,6 +54,19 @@ describe('initialise', () => {
     )
   })
 
+  it('prompt: a copy of another, of the same shape only', () => {
+    const prompt = initialise({ kind: 'vocab', length: 2, table: table(9), seed: 1 })
+    const begun = initialise({ kind: 'prompt', length: 2, table: table(9), prompt, seed: 2 })
+    expect(begun).toEqual(prompt)
+    begun.data[0] = -1
+    expect(prompt.data[0]).not.toBe(-1)
+    for (const options of [{ length: 3, prompt }, { length: 2 }]) {
+      expect(() => initialise({ kind: 'prompt', table: table(9), seed: 1, ...options })).toThrow(
+        expect.objectContaining({ code: 'init-shape' }),
+      )
+    }
+  })
+
   it('random: uniform in [-0.5, 0.5)', () => {
     const { data } = initialise({ kind: 'random', length: 5000, table: table(9), seed: 1 })
     let [low, high, sum] = [Infinity, -Infinity, 0]

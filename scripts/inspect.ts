@@ -15,12 +15,12 @@ export const inspect: Command = command({
   examples: ['soft-prompts inspect ./my-prompt', 'soft-prompts inspect ./my-prompt --model ./t5-small --nearest 3'],
   async run([path = ''], { model, nearest, task }, out) {
     const { inspectPrompts } = await import('../adapters/compose/inspect.ts')
-    const progress = model === undefined ? undefined : await out.progress('vocabulary', 1)
+    const progress = model === undefined ? undefined : await out.progress('vocabulary, %', 100)
     const found = await inspectPrompts(path, {
       nearest,
       ...(model === undefined ? {} : { model }),
       ...(task === undefined ? {} : { task }),
-      ...(progress ? { onRows: (done: number, total: number): void => progress.update(done / total) } : {}),
+      ...(progress ? { onRows: (done: number, total: number): void => progress.update(Math.floor((100 * done) / total)) } : {}),
     }).finally(() => progress?.stop())
     for (const each of found) show(each, out)
     out.result(found)
@@ -61,7 +61,8 @@ function show(found: Inspection, out: Output): void {
     ])
   }
   for (const { name, sizeBytes } of found.files) rows.push(['file', `${name}, ${sizeBytes} bytes`])
-  for (const [key, text] of rows) out.line(`${key.padEnd(9)} ${text}`)
+  // One line each, whatever line breaks a stranger put in.
+  for (const [key, text] of rows) out.line(`${key.padEnd(9)} ${text.replaceAll(/\s+/g, ' ')}`)
   for (const note of found.notes) out.note(`note: ${note}`)
   const isKnown = found.tokens.some(({ nearest }) => nearest)
   if (isKnown) {

@@ -2,7 +2,7 @@
 import { Argument as CliArgument, Command as Cli, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { SoftPromptError } from '../../src/errors.ts'
 import type { Command, Flag } from './command.ts'
-import { shellOutput } from './output.ts'
+import { printable, shellOutput } from './output.ts'
 
 const COMMON: Readonly<Record<string, Flag>> = {
   json: { kind: 'boolean', help: 'print one JSON value and nothing else' },
@@ -58,8 +58,10 @@ export async function main(cli: Cli, argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     const debug = argv.includes('--debug')
-    if (error instanceof SoftPromptError) process.stderr.write(`${debug ? error.stack : `error: ${error.message} [${error.code}]`}\n`)
-    else process.stderr.write(`${debug && error instanceof Error ? error.stack : `error: ${String(error)} (--debug prints the stack)`}\n`)
+    const stack = debug && error instanceof Error ? error.stack : undefined
+    const text =
+      error instanceof SoftPromptError ? `error: ${error.message} [${error.code}]` : `error: ${String(error)} (--debug prints the stack)`
+    process.stderr.write(`${printable(stack ?? text)}\n`)
     return 1
   }
 }

@@ -20,6 +20,10 @@ export interface Output {
   progress(label: string, total: number): Promise<Progress>
 }
 
+/** Text of strangers on a terminal: control characters and those that turn the direction of writing are shown, not obeyed. */
+export const printable = (text: string): string =>
+  text.replaceAll(/(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}]/gu, (sign) => `\\u${(sign.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`)
+
 /** Columns padded to their widest cell, numbers right-aligned. */
 export function formatTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => String(row[column] ?? '').length)))
@@ -35,14 +39,14 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
 export function shellOutput(options: { readonly json: boolean; readonly quiet: boolean }): Output {
   const { json, quiet } = options
   const line = (text: string): void => {
-    if (!json && !quiet) process.stdout.write(`${text}\n`)
+    if (!json && !quiet) process.stdout.write(`${printable(text)}\n`)
   }
   return {
     json,
     quiet,
     line,
     note: (text) => {
-      if (!quiet) process.stderr.write(`${text}\n`)
+      if (!quiet) process.stderr.write(`${printable(text)}\n`)
     },
     table: (header, rows) => line(formatTable(header, rows)),
     result: (value) => {

@@ -49,6 +49,19 @@ describe('inspect, verify, convert', () => {
     })
   })
 
+  it("a stranger's control characters are shown, not obeyed, and make no lines of their own", async () => {
+    await cli.run(['convert', join(fixtures, 'peft/prompt_tuning'), at('evil'), '--base', 'me/tiny'])
+    const file = join(at('evil'), 'soft_prompt.json')
+    const manifest = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
+    writeFileSync(file, JSON.stringify({ ...manifest, task: '\u001B[2J\u202Ex\nprompt    sound' }))
+    const { code, stdout } = await cli.run(['inspect', at('evil')])
+    expect(code).toBe(0)
+    expect(stdout).toContain(String.raw`\u001b[2J\u202ex prompt sound`)
+    expect(stdout).not.toMatch(/[\u001B\u202E]/)
+    writeFileSync(file, JSON.stringify({ ...manifest, base_model: { id: 'x\u001B[31m' } }))
+    expect((await cli.run(['inspect', at('evil')])).stderr).toContain(String.raw`names x\u001b[31m`)
+  })
+
   it('verify exits 1 and names the fault', async () => {
     await cli.run(['convert', join(fixtures, 'peft/prompt_tuning'), at('v'), '--base', 'me/tiny'])
     expect(await cli.run(['verify', at('v')])).toMatchObject({ code: 0, stdout: expect.stringContaining('The prompt is sound.') })

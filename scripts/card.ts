@@ -9,15 +9,27 @@ export const card: Command = command({
     repo: { kind: 'string', value: 'owner/name', help: 'repository that the snippets name' },
     license: { kind: 'string', value: 'id', help: 'licence, such as apache-2.0' },
     language: { kind: 'strings', value: 'code', help: 'languages' },
+    preview: { kind: 'string', value: 'file.html', help: 'write the page as the Hub would show it, and nothing else' },
     print: { kind: 'boolean', help: 'print the card and write nothing' },
   },
-  examples: ['soft-prompts card ./my-prompt --repo me/t5-small-sst2 --license apache-2.0 --language en'],
-  async run([dir = ''], { repo, license, language, print }, out) {
+  examples: [
+    'soft-prompts card ./my-prompt --repo me/t5-small-sst2 --license apache-2.0 --language en',
+    'soft-prompts card ./my-prompt --preview card.html',
+  ],
+  async run([dir = ''], { repo, license, language, preview, print }, out) {
     const { renderCardFiles, writeCard } = await import('../adapters/compose/card.ts')
     const options = {
       ...(repo === undefined ? {} : { repo }),
       ...(license === undefined ? {} : { license }),
       ...(language === undefined ? {} : { language }),
+    }
+    if (preview !== undefined) {
+      const { previewCard } = await import('../adapters/compose/preview.ts')
+      const { writeAtomic } = await import('../adapters/hub/disk.ts')
+      await writeAtomic(preview, await previewCard(await renderCardFiles(dir, options), dir))
+      out.line(`wrote ${preview}`)
+      out.result({ written: [preview] })
+      return
     }
     if (print) {
       const files = await renderCardFiles(dir, options)

@@ -58,6 +58,11 @@ export const train: Command = command({
     resume: { kind: 'boolean', help: 'go on from the checkpoint in --out, where there is one' },
     overwrite: { kind: 'boolean', help: 'replace a run that lies in --out' },
     timeLimit: { kind: 'number', value: 'min', help: 'stop, saved, after this many minutes' },
+    failures: {
+      kind: 'number',
+      value: 'N',
+      help: 'show N development rows that it got wrong, in the manifest and the card, for all to read',
+    },
     task: { kind: 'string', value: 'text', help: 'one line on what the prompt does, for its card' },
   },
   examples: [

@@ -4,8 +4,8 @@ import type { Manifest } from '../../src/prompt/manifest.ts'
 import { isObject, parseStrictJson } from '../../src/tensor/strict-json.ts'
 import { checkManifestWire, KNOWN_FIELDS, MANIFEST_VERSION } from './schema.ts'
 
-/** Fields whose keys are data (file names, generation options), not names of ours. */
-const KEYED = new Set(['files', 'generation', 'unknown'])
+/** Fields whose keys are data (file names, generation options, raw answers), not names of ours. */
+const KEYED = new Set(['files', 'generation', 'unknown', 'label_map', 'labelMap'])
 
 /** Wire names are snake_case (the schema says so), so both ways are exact: a `_2` stays as it is. */
 const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())

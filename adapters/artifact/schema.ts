@@ -38,7 +38,7 @@ const Fingerprint = ours({
   final_norm: v.exactOptional(Base64),
 })
 
-const Metric = ours({
+const METRIC = {
   name: Text,
   split: Text,
   value: v.number(),
@@ -46,7 +46,21 @@ const Metric = ours({
   interval: v.exactOptional(v.strictTuple([v.number(), v.number()])),
   step: v.exactOptional(Count),
   by: v.exactOptional(v.picklist(['labels', 'generation'])),
-})
+} as const
+const Metric = ours(METRIC)
+const Baseline = ours({ ...METRIC, of: v.picklist(['untuned', 'majority']) })
+
+const DATA = {
+  name: v.exactOptional(Text),
+  config: v.exactOptional(Text),
+  split: v.exactOptional(Text),
+  rows: Count,
+  sha256: Sha256,
+} as const
+
+/** Rows of a manifest are a sample for people: more belong into a data set. */
+const Failures = v.pipe(v.array(ours({ input: Text, expected: Text, answered: Text })), v.maxLength(100))
+const Nearest = v.pipe(v.array(v.pipe(v.array(v.pipe(v.string(), v.maxLength(200))), v.maxLength(20))), v.maxLength(20_000))
 
 const Recipe = ours({
   length: Count,
@@ -77,9 +91,13 @@ const ManifestWire = v.looseObject({
   labels: v.exactOptional(v.pipe(v.array(Text), v.maxLength(10_000))),
   generation: v.exactOptional(byName(v.union([v.number(), v.boolean()]))),
   recipe: v.exactOptional(Recipe),
-  data: v.exactOptional(ours({ name: v.exactOptional(Text), rows: Count, sha256: Sha256 })),
+  data: v.exactOptional(ours({ ...DATA, target: v.exactOptional(Text), label_map: v.exactOptional(byName(Text)) })),
+  dev: v.exactOptional(ours(DATA)),
   best_step: v.exactOptional(Count),
   metrics: v.exactOptional(v.pipe(v.array(Metric), v.maxLength(10_000))),
+  baselines: v.exactOptional(v.pipe(v.array(Baseline), v.maxLength(10_000))),
+  nearest: v.exactOptional(Nearest),
+  failures: v.exactOptional(Failures),
   created_by: v.exactOptional(Text),
   files: v.exactOptional(byName(Sha256)),
 })

@@ -6,7 +6,7 @@ import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import { ConfigError } from '../../src/errors.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
-import type { Manifest, Metric } from '../../src/prompt/manifest.ts'
+import type { DataFacts, Manifest, Metric } from '../../src/prompt/manifest.ts'
 import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { buildStep } from '../../src/t5/step.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
@@ -21,6 +21,7 @@ import type { RunIdentity, TrainState } from '../../src/train/state.ts'
 import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
 import { writeCard } from './card.ts'
+import { gatherEvidence } from './evidence.ts'
 import { openBase, type Base } from './open-base.ts'
 import { openData, type Data, type DataOptions, type DataSource } from './data.ts'
 import { openEngine } from './open-engine.ts'
@@ -57,6 +58,8 @@ export interface TrainPromptOptions extends DataOptions {
   readonly checkpointMs?: number
   readonly signal?: AbortSignal
   readonly createdBy?: string
+  /** Development rows answered wrongly that go into the manifest and the card, for all to read. Default 0: rows may be private. */
+  readonly failures?: number
 }
 
 export type TrainPromptEvent =
@@ -137,11 +140,11 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   const program = await engine.load(buildStep(base.config, { maxTargetTokens }), base.weights)
   let model: Promise<Seq2Seq> | undefined
   const devRows = dev && withTargets(dev, encodeExamples(dev.examples, base.tokenizer, limits).examples)
+  const seq2seq = (): Promise<Seq2Seq> => (model ??= emittedSeq2Seq(engine, base.config, base.weights))
   const evaluateAt = async (prompt: Float32Array, step: number): Promise<Evaluation> => {
-    model ??= emittedSeq2Seq(engine, base.config, base.weights)
     const { metrics, warnings } = await evaluate(
       {
-        model: await model,
+        model: await seq2seq(),
         tokenizer: base.tokenizer,
         startId: base.config.startId,
         rows: devRows ?? [],
@@ -174,7 +177,17 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
       if (event.type !== 'finished') continue
       const { reason, state } = event
       if (reason === 'aborted') return { reason, step: state.step }
-      const prompt = finishedPrompt(state, base, { ...manifestOf(options, recipe, data, labels), base: described })
+      const found = await gatherEvidence({
+        base,
+        prompt: state.best?.prompt ?? state.prompt,
+        ...(devRows ? { rows: devRows } : {}),
+        trained: data.examples.map(({ target }) => target),
+        ...(labels ? { labels } : {}),
+        maxNewTokens: recipe.maxTargetTokens,
+        failures: options.failures ?? 0,
+        model: seq2seq,
+      })
+      const prompt = finishedPrompt(state, base, { ...manifestOf(options, recipe, data, given, labels), base: described }, found)
       await folder.publishLog(LOG_FILE)
       await writePromptFolder(prompt, options.out, { log: LOG_FILE, heads: base.config.heads, layers: base.config.encoderLayers })
       await writeCard(options.out)
@@ -208,8 +221,14 @@ function split(whole: Data, given: Data | undefined, { holdOut: count, seed }: T
   return { data: { ...whole, examples: rest }, dev: { ...whole, examples: held } }
 }
 
-const withTargets = (data: Data, encoded: readonly EncodedExample[]): (EncodedExample & { readonly target: string })[] =>
-  encoded.map(({ inputIds, targetIds }, index) => ({ inputIds, targetIds, target: data.examples[index]?.target ?? '' }))
+const withTargets = (
+  { examples }: Data,
+  encoded: readonly EncodedExample[],
+): (EncodedExample & { readonly target: string; readonly input: string })[] =>
+  encoded.map(({ inputIds, targetIds }, index) => {
+    const { input = '', target = '' } = examples[index] ?? {}
+    return { inputIds, targetIds, input, target }
+  })
 
 const initTextOf = ({ initText, task }: TrainPromptOptions): string => initText ?? task ?? ''
 
@@ -229,22 +248,48 @@ function manifestOf(
   options: TrainPromptOptions,
   recipe: TrainRecipe,
   data: Data,
+  dev: Data | undefined,
   labels: readonly string[] | undefined,
 ): Omit<Manifest, 'base'> {
+  const { target, labelMap } = options
   return {
     ...(options.task === undefined ? {} : { task: options.task }),
     template: options.template ?? '{input}',
     ...(labels ? { labels } : {}),
     // The words are part of what it takes to train it again.
     recipe: recipe.init === 'text' ? { ...recipe, initText: initTextOf(options) } : recipe,
-    data: { name: data.name, rows: data.examples.length, sha256: data.sha256 },
+    data: { ...dataFacts(data, options.data), ...(target === undefined ? {} : { target }), ...(labelMap ? { labelMap } : {}) },
+    ...(dev && options.dev ? { dev: dataFacts(dev, options.dev) } : {}),
     ...(options.createdBy === undefined ? {} : { createdBy: options.createdBy }),
   }
 }
 
+function dataFacts({ name, examples, sha256: digest }: Data, source: DataSource): DataFacts {
+  const { config, split: part } = typeof source === 'string' ? {} : source
+  return {
+    name,
+    ...(config === undefined ? {} : { config }),
+    ...(part === undefined ? {} : { split: part }),
+    rows: examples.length,
+    sha256: digest,
+  }
+}
+
 /** The prompt of the best evaluated step, or of the last step where nothing was evaluated. */
-function finishedPrompt(state: TrainState, base: Base, manifest: Manifest): SoftPrompt {
+function finishedPrompt(
+  state: TrainState,
+  base: Base,
+  manifest: Manifest,
+  { baselines, nearest, failures }: Pick<Manifest, 'baselines' | 'nearest' | 'failures'>,
+): SoftPrompt {
   const { width } = base.config
   const { prompt, step, metrics } = state.best ?? { prompt: state.prompt, step: state.step, metrics: undefined }
-  return softPrompt(tensor('F32', [prompt.length / width, width], prompt), { ...manifest, bestStep: step, ...(metrics ? { metrics } : {}) })
+  return softPrompt(tensor('F32', [prompt.length / width, width], prompt), {
+    ...manifest,
+    bestStep: step,
+    ...(metrics ? { metrics } : {}),
+    ...(baselines ? { baselines } : {}),
+    ...(nearest ? { nearest } : {}),
+    ...(failures ? { failures } : {}),
+  })
 }

@@ -39,6 +39,28 @@ export interface Metric {
   readonly by?: 'labels' | 'generation'
 }
 
+/** A figure to hold the prompt's against, on the same rows: the base model without a prompt, or the answer that training met most. */
+export interface Baseline extends Metric {
+  readonly of: 'untuned' | 'majority'
+}
+
+/** A row that was answered wrongly. */
+export interface Failure {
+  readonly input: string
+  readonly expected: string
+  readonly answered: string
+}
+
+/** Rows: where they come from, and the digest of what was made of them. */
+export interface DataFacts {
+  readonly name?: string
+  /** Configuration and split of a Hub dataset. */
+  readonly config?: string
+  readonly split?: string
+  readonly rows: number
+  readonly sha256: string
+}
+
 /** All that is needed to train the prompt again. */
 export interface Recipe {
   readonly length: number // P
@@ -68,10 +90,21 @@ export interface Manifest {
   readonly labels?: readonly string[]
   readonly generation?: Readonly<Record<string, number | boolean>>
   readonly recipe?: Recipe
-  readonly data?: { readonly name?: string; readonly rows: number; readonly sha256: string }
+  readonly data?: DataFacts & {
+    /** The field with the answer; default `target`. */
+    readonly target?: string
+    readonly labelMap?: Readonly<Record<string, string>>
+  }
+  /** Rows that the metrics were measured on, where they are others than a part of `data`. */
+  readonly dev?: DataFacts
   /** The step of the run whose prompt this is, and the metrics there. */
   readonly bestStep?: number
   readonly metrics?: readonly Metric[]
+  readonly baselines?: readonly Baseline[]
+  /** Pieces of the vocabulary nearest to each virtual token, nearest first. */
+  readonly nearest?: readonly (readonly string[])[]
+  /** Rows answered wrongly, where they were asked for. */
+  readonly failures?: readonly Failure[]
   readonly createdBy?: string
   /** sha256 (hex) by file name, of every hashed file of the artifact. */
   readonly files?: Readonly<Record<string, string>>

@@ -6,6 +6,7 @@ import { listRepositories, repositoryInfo } from './info.ts'
 import { lfsBatch, lfsPut, lfsVerify } from './lfs.ts'
 import { decodePart, isKind } from './names.ts'
 import { createBranch, createTag, deleteBranch, deleteTag, listCommits, listRefs } from './refs.ts'
+import { browse, cardPage, filesPage } from './pages/pages.ts'
 import { changeSettings, createRepository, deleteRepository } from './repos.ts'
 import { rawFile, resolveFile } from './resolve.ts'
 import { listTree, pathsInfo } from './tree.ts'
@@ -28,8 +29,8 @@ const API: Readonly<Record<string, Handler>> = {
   'PUT settings': changeSettings,
 }
 
-/** `/OWNER/NAME/VERB/…` and `/datasets/OWNER/NAME/VERB/…`. */
-const FILES: Readonly<Record<string, Handler>> = { 'GET resolve': resolveFile, 'GET raw': rawFile }
+/** `/OWNER/NAME/VERB/…` and `/datasets/OWNER/NAME/VERB/…`; the empty verb is the card, and `tree` the files, for people. */
+const FILES: Readonly<Record<string, Handler>> = { 'GET resolve': resolveFile, 'GET raw': rawFile, 'GET ': cardPage, 'GET tree': filesPage }
 
 const LFS: Readonly<Record<string, Handler>> = { 'POST batch': lfsBatch, 'POST verify': lfsVerify }
 
@@ -56,7 +57,7 @@ function routeFiles(call: Call, method: string, parts: readonly string[]): Promi
   const [owner = '', name = '', verb = '', ...rest] = kind === 'datasets' ? parts.slice(1) : parts
   const lfs = name.endsWith('.git') && verb === 'info' && rest[0] === 'lfs' && rest[1] === 'objects'
   const handler = lfs ? LFS[`${method} ${rest[2] ?? ''}`] : FILES[`${method} ${verb}`]
-  if (handler === undefined) throw notFound()
+  if (handler === undefined || name === '') throw notFound()
   const address: RepoAddress = { kind, owner, name: lfs ? name.slice(0, -'.git'.length) : name }
   return handler(withRest(call, rest), address)
 }
@@ -69,6 +70,7 @@ export async function route(call: Call, pathname: string): Promise<void> {
     .map(decodePart)
     .filter((part, index, all) => part !== '' || index < all.length - 1)
   const method = call.request.method === 'HEAD' ? 'GET' : (call.request.method ?? 'GET')
+  if (method === 'GET' && parts.join('') === '') return browse(call)
   if (parts[0] === 'api') return routeApi(call, method, parts.slice(1))
   const [, kind, owner = '', name = '', ...rest] = parts
   if (parts[0] === 'lfs' && isKind(kind) && method === 'PUT') return lfsPut(withRest(call, rest), { kind, owner, name })

@@ -4,9 +4,10 @@ import { mkdir } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { HubError } from '../../../src/errors.ts'
 import { openAccounts, type Account, type Accounts } from './accounts.ts'
-import type { HubState } from './call.ts'
+import type { Call, HubState } from './call.ts'
 import { sha256, sweep } from '../disk.ts'
 import { Refusal, sendRefusal } from './http.ts'
+import { refusalPage, wantsPage } from './pages/pages.ts'
 import { Repositories } from './repositories.ts'
 import { route } from './routes.ts'
 
@@ -78,7 +79,11 @@ async function answer(
   limit(authorization === undefined ? (request.socket.remoteAddress ?? '') : sha256(authorization))
   const url = new URL(request.url ?? '/', origin)
   const account = accounts.identify(authorization)
-  await route({ request, response, state, account, origin, rest: [], query: url.searchParams }, url.pathname)
+  const call: Call = { request, response, state, account, origin, rest: [], query: url.searchParams }
+  await route(call, url.pathname).catch((error: unknown) => {
+    if (!(error instanceof Refusal) || response.headersSent || !wantsPage(call)) throw error
+    refusalPage(call, error)
+  })
 }
 
 function fail(response: ServerResponse, error: unknown, onError: ((error: unknown) => void) | undefined): void {

@@ -1,0 +1,194 @@
+/** The local hub for people: a list to browse, a repository's card, its files. Pages without scripts; strangers' text is escaped or shown as text. */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { readCardData } from '../../../../src/card/front-matter.ts'
+import { cardTags, formatPage, html, STYLE } from '../../../../src/card/page.ts'
+import { actsFor } from '../accounts.ts'
+import { openRepository, passGate, splitRevision, type Call, type Handler, type RepoAddress } from '../call.ts'
+import type { JsonObject, Refusal } from '../http.ts'
+import { describe } from '../info.ts'
+import type { Commit, Repository } from '../repository.ts'
+
+/** Largest card that is shown as a page, bytes. */
+const CARD_BYTES = 1 << 20
+/** Repositories of one page. */
+const PAGE = 50
+/** Files of one listing; more are told of. */
+const MAX_FILES = 2000
+
+const POLICY = `default-src 'none'; img-src 'self'; style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`
+
+const HOME = '<a href="/">Hub</a>'
+
+function sendPage(call: Call, title: string, body: string, status = 200): void {
+  const bytes = Buffer.from(formatPage({ title, body }))
+  call.response.writeHead(status, {
+    'content-type': 'text/html; charset=utf-8',
+    'content-length': bytes.length,
+    'content-security-policy': POLICY,
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'cache-control': 'no-store',
+  })
+  call.response.end(call.request.method === 'HEAD' ? undefined : bytes)
+}
+
+const path = (...parts: readonly string[]): string => parts.map((part) => part.split('/').map(encodeURIComponent).join('/')).join('/')
+const kindPrefix = (address: RepoAddress): string => (address.kind === 'datasets' ? '/datasets/' : '/')
+const addressOf = (address: RepoAddress): string => kindPrefix(address) + path(address.owner, address.name)
+const sizeText = (bytes: number): string =>
+  bytes < 1024 ? `${bytes} B` : bytes < 1 << 20 ? `${(bytes / 1024).toFixed(1)} KB` : `${(bytes / (1 << 20)).toFixed(1)} MB`
+const texts = (value: unknown): string[] =>
+  (Array.isArray(value) ? value : [value]).filter((item): item is string => typeof item === 'string')
+
+interface Listed {
+  readonly info: JsonObject
+  readonly bases: readonly string[]
+  readonly task: string
+}
+
+/** What the caller may see, newest change first. */
+async function visible(call: Call): Promise<Listed[]> {
+  const found: Listed[] = []
+  for await (const repository of call.state.repositories.all('models')) {
+    const owner = repository.settings.id.split('/')[0] ?? ''
+    if (repository.settings.private && !actsFor(call.account, owner)) continue
+    const head = await repository.resolve('main')
+    if (head === undefined) continue
+    const info = await describe(repository, head, false)
+    const card = info['cardData'] as JsonObject
+    found.push({ info, bases: texts(card['base_model']), task: typeof info['pipeline_tag'] === 'string' ? info['pipeline_tag'] : '' })
+  }
+  return found.toSorted((a, b) => (String(a.info['lastModified']) < String(b.info['lastModified']) ? 1 : -1))
+}
+
+const choice = (name: string, label: string, values: readonly string[], chosen: string): string =>
+  `<label>${label}<select name="${name}"><option value="">any</option>${[...new Set(values)]
+    .toSorted()
+    .slice(0, 500)
+    .map((value) => `<option value="${html(value)}"${value === chosen ? ' selected' : ''}>${html(value.slice(0, 100))}</option>`)
+    .join('')}</select></label>`
+
+function itemOf({ info }: Listed): string {
+  const id = String(info['id'])
+  const date = String(info['lastModified']).slice(0, 10)
+  const secret = info['private'] === true ? ' · private' : ''
+  return `<li><a href="/${path(id)}"><b>${html(id)}</b></a> <span class="soft">${html(date)}${secret}</span>${cardTags(info['cardData'] as JsonObject)}</li>`
+}
+
+/** `/`: repositories by name, base and task. */
+export async function browse(call: Call): Promise<void> {
+  const all = await visible(call)
+  const [base, task, search] = ['base', 'task', 'search'].map((name) => call.query.get(name) ?? '') as [string, string, string]
+  const chosen = all.filter(
+    (item) =>
+      (base === '' || item.bases.includes(base)) &&
+      (task === '' || item.task === task) &&
+      String(item.info['id']).toLowerCase().includes(search.toLowerCase()),
+  )
+  const from = Math.max(0, Math.trunc(Number(call.query.get('from'))) || 0)
+  const next = new URLSearchParams({ base, task, search, from: String(from + PAGE) }).toString()
+  const body = `<header><h1>Hub</h1></header>
+<main>
+<form method="get" action="/">
+<label>Name<input name="search" value="${html(search)}"></label>
+${choice(
+  'base',
+  'Base model',
+  all.flatMap(({ bases }) => bases),
+  base,
+)}
+${choice(
+  'task',
+  'Task',
+  all.flatMap((item) => (item.task === '' ? [] : [item.task])),
+  task,
+)}
+<button>Show</button>
+</form>
+<p class="soft">${chosen.length === 1 ? '1 repository' : `${chosen.length} repositories`}</p>
+<ul class="list">
+${chosen
+  .slice(from, from + PAGE)
+  .map(itemOf)
+  .join('\n')}
+</ul>
+${from + PAGE < chosen.length ? `<a href="/?${html(next)}">More</a>` : ''}
+</main>`
+  sendPage(call, 'Hub', body)
+}
+
+async function cardOf(repository: Repository, commit: Commit): Promise<string> {
+  const entry = commit.entries.find((item) => item.path === 'README.md')
+  return entry === undefined || entry.size > CARD_BYTES ? '' : readFile(repository.blobPath(entry), 'utf8')
+}
+
+const link = (name: string, to: string, on: boolean): string => (on ? `<b>${name}</b>` : `<a href="${html(to)}">${name}</a>`)
+
+function heading(address: RepoAddress, tab: 'card' | 'files', revision: string): string {
+  const here = addressOf(address)
+  return `<nav>${HOME}${link('Card', here, tab === 'card')}${link('Files', `${here}/tree/${path(revision)}`, tab === 'files')}</nav>
+<h1>${html(`${address.owner}/${address.name}`)}</h1>`
+}
+
+/** Whether a card's address stays inside of its repository. */
+const inside = (target: string): boolean => !/(^|\/)(\.|%2e){2}(\/|$)/i.test(target) && !target.startsWith('/')
+
+/** `/OWNER/NAME`: the card. */
+export const cardPage: Handler = async (call, address) => {
+  const repository = await openRepository(call, address, 'read')
+  passGate(call, repository, address.owner)
+  const id = await repository.need('main')
+  const card = await cardOf(repository, await repository.readCommit(id))
+  // Loaded at the first page: tests and machines that only push and pull never need it.
+  const { cardHtml } = await import('../../../../src/card/markdown.ts')
+  const file = `${addressOf(address)}/resolve/${id}/`
+  const body = cardHtml(card, { address: (target) => (inside(target) ? `${file}${target.replace(/^\.\//, '')}` : undefined) })
+  sendPage(
+    call,
+    `${address.owner}/${address.name}`,
+    `<header>${heading(address, 'card', 'main')}${cardTags(readCardData(card))}</header>
+<main>
+${card === '' ? '<p class="soft">This repository has no card.</p>' : body}
+</main>`,
+  )
+}
+
+/** `/OWNER/NAME/tree/REVISION`: the files of a revision. */
+export const filesPage: Handler = async (call, address) => {
+  const repository = await openRepository(call, address, 'read')
+  const { commit: id } = await splitRevision(repository, call.rest.length > 0 ? call.rest : ['main'])
+  const commit = await repository.readCommit(id)
+  const rows = commit.entries
+    .slice(0, MAX_FILES)
+    .map(
+      ({ path: file, size, since, lfs, oid }) =>
+        `<tr><td><a href="${html(`${addressOf(address)}/resolve/${id}/${path(file)}`)}">${html(file)}</a></td><td class="number">${sizeText(size)}</td><td><code>${html((lfs ?? oid).slice(0, 12))}</code></td><td>${html((since?.date ?? commit.date).slice(0, 10))}</td></tr>`,
+    )
+  const more = commit.entries.length > MAX_FILES ? `<p class="soft">and ${commit.entries.length - MAX_FILES} more</p>` : ''
+  sendPage(
+    call,
+    `Files of ${address.owner}/${address.name}`,
+    `<header>${heading(address, 'files', 'main')}</header>
+<main>
+<p>${html(commit.title)} <span class="soft">${html(commit.author)}, ${html(commit.date.slice(0, 10))}, <code>${html(id.slice(0, 12))}</code></span></p>
+<div class="wide"><table><thead><tr><th>file</th><th>size</th><th>digest</th><th>changed</th></tr></thead><tbody>
+${rows.join('\n')}
+</tbody></table></div>${more}
+</main>`,
+  )
+}
+
+/** Whether a refusal is told to a person: browsers ask for HTML, clients do not. */
+export const wantsPage = (call: Pick<Call, 'request'>): boolean =>
+  (call.request.headers.accept ?? '').includes('text/html') && /^(GET|HEAD)$/.test(call.request.method ?? '')
+
+/** A refusal as a page. */
+export function refusalPage(call: Call, error: Refusal): void {
+  sendPage(
+    call,
+    `${error.status}`,
+    `<header><nav>${HOME}</nav><h1>${error.status}</h1></header><main><p>${html(error.message)}</p></main>`,
+    error.status,
+  )
+}

@@ -1,0 +1,53 @@
+/** Markdown of strangers as HTML that is safe in a page: markdown-it with raw HTML shown as text. Loaded only where a page is made. */
+import markdownIt, { type MarkdownIt } from 'markdown-it'
+import { splitCard } from './front-matter.ts'
+
+/** Longest card that is turned into a page, characters; what follows is left out. */
+const MAX_CHARACTERS = 400_000
+
+export interface MarkdownOptions {
+  /** The address of a picture or a relative link; undefined leaves the picture out. */
+  readonly address?: (target: string, kind: 'image' | 'link') => string | undefined
+}
+
+/** `https:`, `mailto:` and so on: an address that needs no repository around it. */
+const ABSOLUTE = /^(?:[a-z][a-z0-9+.-]*:|\/\/|#)/i
+
+function parser({ address }: MarkdownOptions): MarkdownIt {
+  const parse = markdownIt({ html: false, linkify: false })
+  const { rules } = parse.renderer
+  rules['link_open'] = (tokens, index, options, _, self) => {
+    const token = tokens[index]
+    const href = String(token?.attrGet('href') ?? '')
+    if (!ABSOLUTE.test(href)) token?.attrSet('href', address?.(href, 'link') ?? '#')
+    token?.attrSet('rel', 'nofollow noopener noreferrer')
+    return self.renderToken(tokens, index, options)
+  }
+  rules['image'] = (tokens, index) => {
+    const token = tokens[index]
+    const alt = parse.utils.escapeHtml(token?.content ?? '')
+    const src = String(token?.attrGet('src') ?? '')
+    // A picture from elsewhere tells its host who reads the page: only the repository's own are shown.
+    const found = ABSOLUTE.test(src) ? undefined : address?.(src, 'image')
+    return found === undefined ? `<span class="nopicture">[${alt}]</span>` : `<img src="${parse.utils.escapeHtml(found)}" alt="${alt}">`
+  }
+  return parse
+}
+
+/** A card's body as HTML, without its front matter and without comments. */
+export function cardHtml(card: string, options: MarkdownOptions = {}): string {
+  const { body } = splitCard(card.slice(0, MAX_CHARACTERS))
+  // Our marks and other comments stand on lines of their own; inside of code they are kept.
+  const lines = body.split(/\r?\n/)
+  let fence = ''
+  const shown = lines.map((line) => {
+    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1] ?? ''
+    if (fence === '' && mark !== '') fence = mark
+    else if (fence !== '' && mark.startsWith(fence) && line.trim() === mark) fence = ''
+    return fence === '' && /^<!--(?:(?!-->).)*-->\s*$/.test(line) ? '' : line
+  })
+  return parser(options)
+    .render(shown.join('\n'))
+    .replaceAll('<table>', '<div class="wide"><table>')
+    .replaceAll('</table>', '</table></div>')
+}

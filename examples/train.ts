@@ -1,13 +1,13 @@
 /** Train a soft prompt on rows of `{ "input", "target" }` for a frozen T5 in a folder. */
 import { drainTraining, exportOnnx, trainPrompt } from 'soft-prompts/node'
 
-export async function train(out: string, steps = 250): Promise<void> {
+export async function train(out: string, steps = 300): Promise<void> {
   const events = trainPrompt({
     model: 'models/t5-tiny-en',
     data: 'examples/data/sentiment/train.jsonl',
     dev: 'examples/data/sentiment/dev.jsonl',
     out,
-    recipe: { length: 20, steps, batch: 16, evalEvery: 50 },
+    recipe: { length: 20, steps, batch: 16, schedule: 'linear', evalEvery: 50 },
     task: 'Is the sentence for or against what it speaks of?',
   })
   const { bestStep, metrics } = await drainTraining(events, (event) => {

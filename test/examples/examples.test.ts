@@ -17,10 +17,10 @@ describe('examples', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
   it('train, share, attach, and plain onnxruntime', async () => {
-    await train(join(folder, 'prompt'), 100)
+    await train(join(folder, 'prompt'))
     const trained = await openPrompt(join(folder, 'prompt'))
-    // Chance is 0.5 on 240 rows.
-    expect(trained.manifest.metrics?.find(({ name }) => name === 'accuracy')?.value).toBeGreaterThan(0.65)
+    // Chance is 0.5 on 200 rows.
+    expect(trained.manifest.metrics?.find(({ name }) => name === 'accuracy')?.value).toBeGreaterThan(0.7)
 
     const pulled = await share(join(folder, 'prompt'), folder)
     expect((await openPrompt(pulled)).embeddings).toEqual(trained.embeddings)

@@ -33,7 +33,7 @@ export const sha256: Sha256 = (bytes) => createHash('sha256').update(bytes).dige
 
 /**
  * Reads the files of an artifact or plain PEFT adapter; others in the folder are left alone.
- * @throws {FormatError} `artifact-file-missing` | `artifact-file-size`
+ * @throws {FormatError} `artifact-folder` | `artifact-file-kind` | `artifact-file-size`
  */
 export async function readArtifactFiles(dir: string): Promise<Map<string, Uint8Array>> {
   const names = await readdir(dir).catch((cause: unknown) => {
@@ -43,7 +43,10 @@ export async function readArtifactFiles(dir: string): Promise<Map<string, Uint8A
   for (const name of Object.keys(LARGEST)) {
     if (!names.includes(name)) continue
     const path = join(dir, name)
-    const { size } = await stat(path)
+    const found = await stat(path)
+    // A pipe or a device would be read without end.
+    if (!found.isFile()) throw new FormatError('artifact-file-kind', `${path} is no plain file. Put the file itself there.`)
+    const { size } = found
     if (size > (LARGEST[name] ?? 0)) {
       throw new FormatError('artifact-file-size', `${path} has ${size} bytes, at most ${LARGEST[name]} are read.`, { facts: { size } })
     }

@@ -100,6 +100,7 @@ export async function locatePrompts(path: string, options: OpenPromptOptions = {
     })
   }
   const name = nameOf(path)
+  if (!found.isDirectory() && !found.isFile()) throw unreadable(path, new Uint8Array())
   if (!found.isDirectory()) return locateInFile(path, name, found.size, options)
   const files = await filesOf(path)
   if (files) return [adapter(name, 'folder', files)]

@@ -1,8 +1,8 @@
 /** The artifact folder: what is written is read back, and what was changed on the way is refused. */
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readPromptFolder, writePromptFolder } from '../../adapters/artifact/folder.ts'
 import { openPrompt } from '../../adapters/compose/open-prompt.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
@@ -57,6 +57,8 @@ let dir: string
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'artifact-'))
 })
+
+afterEach(() => rm(dir, { recursive: true, force: true }))
 
 describe('artifact folder', () => {
   it('comes back as it was, unknown fields too', async () => {

@@ -1,5 +1,5 @@
 /** Python PEFT takes what we write: not a warning, and the logits of the adapter it came from. */
-import { cp, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -38,5 +38,6 @@ describe.skipIf(!hasPython('torch', 'transformers', 'peft'))('PEFT loads what we
     expect(f16).toBeGreaterThan(0)
     expect(f16).toBeLessThan(0.01)
     expect(bf16).toBeLessThan(0.1)
+    await rm(dir, { recursive: true, force: true })
   })
 })

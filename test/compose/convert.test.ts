@@ -1,8 +1,8 @@
 /** Any form into any other: what is read back is equal bit for bit, what stays behind is said, and nothing is written on bad input. */
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readArtifactFiles, sha256, writeFilesInto } from '../../adapters/artifact/folder.ts'
 import { formatArtifact } from '../../adapters/artifact/artifact.ts'
 import { convertPrompt } from '../../adapters/compose/convert.ts'
@@ -36,6 +36,8 @@ const filesOf = async (path: string): Promise<Record<string, string>> =>
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'convert-'))
 })
+
+afterEach(() => rm(dir, { recursive: true, force: true }))
 
 describe('convert', () => {
   it('folder → bundle → folder: every file byte for byte, and the same bundle each time', async () => {

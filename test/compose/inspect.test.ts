@@ -2,7 +2,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writePromptFolder } from '../../adapters/artifact/folder.ts'
 import { baseModel } from '../../adapters/compose/base-model.ts'
 import { inspectPrompts } from '../../adapters/compose/inspect.ts'
@@ -56,6 +56,8 @@ beforeAll(async () => {
   const prompt = softPrompt(tensor('F32', [4, 64], data), { base: await baseModel(base), labels, recipe })
   await writePromptFolder(prompt, join(dir, 'prompt'))
 })
+
+afterAll(() => rm(dir, { recursive: true, force: true }))
 
 describe('inspect', () => {
   it('tells shape, norms, dead half, files', async () => {

@@ -1,8 +1,8 @@
 /** One way in for every container: folder, bundle, pack, pack as a folder, `.npy`; and a word for what is none of them. */
-import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readArtifactFiles, writePromptFolder } from '../../adapters/artifact/folder.ts'
 import { openPrompt, openPromptAs, openPrompts } from '../../adapters/compose/open-prompt.ts'
 import { writeBundle } from '../../adapters/tar/bundle.ts'
@@ -27,6 +27,8 @@ beforeAll(async () => {
   )
   await copyFile(at('one.tar.gz'), at('no-ending'))
 })
+
+afterAll(() => rm(dir, { recursive: true, force: true }))
 
 describe('openPrompt', () => {
   it('reads folder, bundle and a bundle without its ending alike', async () => {
@@ -63,6 +65,13 @@ describe('openPrompt', () => {
     ['an empty folder', () => mkdtemp(at('empty-')), 'artifact-file-missing'],
     ['a text file', () => join(fixtures, 'google/make_npy.py'), 'prompt-file'],
     ['a tensor file without its folder', () => join(fixtures, 'peft/prompt_tuning/adapter_model.safetensors'), 'prompt-file'],
+    ['a device', () => '/dev/zero', 'prompt-file'],
+    [
+      'a folder whose tensor file is a device',
+      () =>
+        spoiled((to) => rm(join(to, 'adapter_model.safetensors')).then(() => symlink('/dev/zero', join(to, 'adapter_model.safetensors')))),
+      'artifact-file-kind',
+    ],
     ['a zip, as torch.save and numpy.savez write', () => written('x.npz', Buffer.from('PK\u0003\u0004')), 'peft-pickle'],
     ['a bare pickle', () => written('x.pkl', Buffer.from([0x80, 4, 0x95])), 'peft-pickle'],
     [

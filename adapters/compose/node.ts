@@ -1,6 +1,9 @@
 /** Everything wired for Node: folders, files, training, export. The entry point `soft-prompts/node`. */
 
-export { openPrompt } from './open-prompt.ts'
+export { openPrompt, openPrompts, type OpenPromptOptions } from './open-prompt.ts'
+export { inspectPrompts, type Inspection, type InspectOptions } from './inspect.ts'
+export { verifyPrompts, type Check, type Verification, type VerifyOptions } from './verify.ts'
+export { convertPrompt, type Conversion, type ConvertOptions } from './convert.ts'
 export { writePromptFolder, type WriteOptions } from '../artifact/folder.ts'
 export { openBase, type Base } from './open-base.ts'
 export { drainTraining, trainPrompt, type TrainPromptEvent, type TrainPromptOptions, type TrainPromptResult } from './train.ts'

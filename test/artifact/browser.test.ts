@@ -31,7 +31,7 @@ function closure(start: string): { readonly files: Set<string>; readonly package
 const MODULES: Readonly<Record<string, readonly string[]>> = {
   // The main entry loads no package at all: it is there at once.
   'src/index.ts': [],
-  'adapters/artifact/artifact.ts': ['valibot'],
+  'adapters/artifact/index.ts': ['valibot'],
   'adapters/peft/peft.ts': [],
   'adapters/google/npy.ts': [],
   'adapters/tar/tar.ts': [],

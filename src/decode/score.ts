@@ -77,7 +77,8 @@ function repeat(ids: readonly number[], rows: number): Tensor<'I64'> {
   )
 }
 
-function logSumExp(values: Float32Array, from: number, count: number): number {
+/** log Σ exp of `count` values from `from` on. */
+export function logSumExp(values: Float32Array, from: number, count: number): number {
   let most = -Infinity
   for (let index = from; index < from + count; index++) most = Math.max(most, values[index] as number)
   let sum = 0

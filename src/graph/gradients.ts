@@ -50,6 +50,10 @@ export function labelsOf(g: Builder, labels: Value): { readonly label: Value; re
   }
 }
 
+/** log Σ exp(logits) [N, 1]: from the most likely token, whose probability never underflows. */
+export const logSumOf = (g: Builder, logits: Value, probabilities: Value): Value =>
+  sub(g, apply(g, 'ReduceMax', [logits], {}), apply(g, 'Log', [apply(g, 'ReduceMax', [probabilities], {})], {}))
+
 /** Marks operators through which no gradient is asked for (comparisons, indices, operators that only gradients use). */
 export const NOT_DIFFERENTIABLE: unique symbol = Symbol('not differentiable')
 
@@ -99,13 +103,15 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
   ],
   ReduceMax: NOT_DIFFERENTIABLE,
   Softmax: ({ g, outputs: [p], d }) => [() => mul(g, p, sub(g, d, reduceSum(g, mul(g, d, p), [lastAxis(p)], true)))],
-  CrossEntropy: ({ g, inputs: [logits, labels], outputs: [, probabilities], d }) => [
+  CrossEntropy: ({ g, node: { attributes }, inputs: [logits, labels], outputs: [, probabilities], d }) => [
     () => {
-      // (p − 1 at the label) · d, and nothing where the label is ignored
+      // (p − 1 at the label + 2z·log Σ exp · p) · d, and nothing where the label is ignored
       const column: Shape = [logits.shape[0] as Dim, 1]
       const { label, isLabel } = labelsOf(g, labels)
       const weight = mul(g, reshape(g, d, column), isLabel)
-      return apply(g, 'ScatterAdd', [mul(g, probabilities, weight), label, apply(g, 'Neg', [weight], {})], {})
+      const { zLoss } = attributes
+      const share = zLoss === 0 ? weight : mul(g, weight, add(g, scale(g, logSumOf(g, logits, probabilities), 2 * zLoss), g.scalar(1)))
+      return apply(g, 'ScatterAdd', [mul(g, probabilities, share), label, apply(g, 'Neg', [weight], {})], {})
     },
   ],
   RmsNorm: ({ g, inputs: [x, weight], outputs: [, inverse], d }) => [

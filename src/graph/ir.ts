@@ -43,8 +43,11 @@ export interface OpAttributes {
   ReduceSum: { readonly axes: readonly number[]; readonly keep: boolean }
   /** Over the last axis. */
   Softmax: None
-  /** logits [N, V], labels [N] (negative = ignored, loss 0) -> loss [N], probabilities [N, V]; not in ONNX */
-  CrossEntropy: None
+  /**
+   * logits [N, V], labels [N] (negative = ignored, loss 0) -> loss [N], probabilities [N, V]; not in ONNX. `zLoss` times the square of
+   * log Σ exp(logits) is added to the loss (T5X `cross_entropy_with_logits`).
+   */
+  CrossEntropy: { readonly zLoss: number }
   /** x [.., D], weight [D] -> y [.., D], inverse root mean square [.., 1]; the mean is not subtracted (T5 layer norm) */
   RmsNorm: { readonly epsilon: number }
   /** x -> gelu(x) by the tanh approximation ("gelu_new"), and the gate σ(…) with gelu(x) = x·gate */

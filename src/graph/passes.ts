@@ -1,7 +1,7 @@
 /** Passes between the canonical graph and an engine: decompositions of what it lacks, fusions of what it does better in one. */
 import type { Builder } from './builder.ts'
 import type { Capabilities } from './engine.ts'
-import { GELU_A, GELU_C, labelsOf } from './gradients.ts'
+import { GELU_A, GELU_C, labelsOf, logSumOf } from './gradients.ts'
 import type { Graph, Node, Value } from './ir.ts'
 import { add, apply, div, mul, reduceSum, reshape, scale, sigmoid, softmax, sub } from './ops.ts'
 import { rewrite } from './rewrite.ts'
@@ -21,13 +21,15 @@ const DECOMPOSE: { readonly [K in Composite]: (g: Builder, inputs: readonly Valu
     const gate = sigmoid(g, mul(g, input, cubic))
     return [mul(g, input, gate), gate]
   },
-  CrossEntropy: (g, [x, labels]) => {
-    // loss = log Σ exp(logits) − logit of the label; the sum comes from the most likely token, whose probability never underflows
+  CrossEntropy: (g, [x, labels], { attributes: { zLoss } }) => {
+    // loss = log Σ exp(logits) − logit of the label
     const logits = x as Value
     const { label, isLabel } = labelsOf(g, labels as Value)
     const probabilities = softmax(g, logits)
-    const logSum = sub(g, apply(g, 'ReduceMax', [logits], {}), apply(g, 'Log', [apply(g, 'ReduceMax', [probabilities], {})], {}))
-    const loss = mul(g, sub(g, logSum, apply(g, 'Pick', [logits, label], {})), isLabel) // [N, 1]
+    const logSum = logSumOf(g, logits, probabilities)
+    const crossEntropy = sub(g, logSum, apply(g, 'Pick', [logits, label], {}))
+    const whole = zLoss === 0 ? crossEntropy : add(g, crossEntropy, scale(g, mul(g, logSum, logSum), zLoss))
+    const loss = mul(g, whole, isLabel) // [N, 1]
     return [reshape(g, loss, logits.shape.slice(0, 1)), probabilities]
   },
   RmsNorm: (g, [x, weight], { attributes }) => {

@@ -19,6 +19,8 @@ export interface StepOptions {
   readonly lossOnly?: boolean
   /** The longest target in tokens, where known: short ones (the default) are computed another way. */
   readonly maxTargetTokens?: number
+  /** Weight of the squared log of the softmax's sum, added to each token's loss. Default 0. */
+  readonly zLoss?: number
 }
 
 /** One batch, as the caller has it. */
@@ -34,7 +36,7 @@ export interface StepBatch {
 }
 
 /**
- * Builds the step. Inputs are those of `stepFeeds`; outputs are `row_loss` [B], the summed cross entropy of the row's tokens,
+ * Builds the step. Inputs are those of `stepFeeds`; outputs are `row_loss` [B], the summed loss of the row's tokens,
  * `row_tokens` [B], their number, and `gradient_prompts` [K, P, D], d(Σ row_weight·row_loss) / d prompts.
  */
 export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
@@ -54,7 +56,7 @@ export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
   const hidden = encoderStack(context, embedded, encoderBuckets)
   const logits = head(context, decoderStack(context, decoderIds, decoderBuckets, hidden, embedded.mask)) // [B·U, V]
   const flatLabels = reshape(g, labels, [times('B', 'U')])
-  const tokenLoss = apply(g, 'CrossEntropy', [logits, flatLabels], {})
+  const tokenLoss = apply(g, 'CrossEntropy', [logits, flatLabels], { zLoss: options.zLoss ?? 0 })
   const rowLoss = reduceSum(g, reshape(g, tokenLoss, ['B', 'U']), [1], false)
   const isToken = cast(g, greater(g, labels, g.constant(tensor('I64', [], BigInt64Array.of(-1n)))), 'F32')
   const outputs = { row_loss: rowLoss, row_tokens: reduceSum(g, isToken, [1], false) }

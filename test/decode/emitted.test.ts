@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
+import { generate } from '../../src/decode/beam.ts'
 import { greedy } from '../../src/decode/greedy.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import { FIXTURES, readCheckpoint } from '../t5/checkpoint.ts'
@@ -13,6 +14,7 @@ interface Reference {
   attention_mask: number[][]
   base_hidden: number[][][]
   base_greedy: number[][]
+  base_beam: number[][]
   adapters: Record<string, { prompt: number[][]; hidden: number[][][]; greedy: number[][] }>
 }
 const references = JSON.parse(readFileSync(`${FIXTURES}ref.json`, 'utf8')) as Record<string, Reference>
@@ -54,6 +56,40 @@ for (const model of ['tiny-t5-v10', 'tiny-t5-v11']) {
       const padded = made.map((row) => [startId].concat(row, Array<number>(length - row.length).fill(padId)))
       expect(padded).toEqual(each.greedy)
     }
+    const options = { startId, eosId, padId, maxNewTokens: reference.base_beam[0]!.length - 1 }
+    expect((await generate(seq2seq, input, { ...options, beams: 3 })).map((row) => [startId, ...row])).toEqual(reference.base_beam)
     await seq2seq.dispose()
   })
 }
+
+interface BeamCase {
+  model: string
+  eos: number
+  beams: number
+  length_penalty: number
+  tokens: number[][]
+}
+const beamCases = JSON.parse(readFileSync(new URL('../golden/beam.json', import.meta.url), 'utf8')) as BeamCase[]
+
+for (const { model, eos, beams, length_penalty: lengthPenalty, tokens } of beamCases) {
+  test(`${model}: ${beams} beams that end in ${eos}, penalty ${lengthPenalty}, equal PyTorch's (make_beam.py)`, async () => {
+    const { config, weights } = await readCheckpoint(model)
+    const { startId, padId } = config
+    const seq2seq = await emittedSeq2Seq(createEngine(ort, { threads: 1 }), config, weights)
+    const reference = references[model]!
+    const input = { inputIds: ids(reference.input_ids), attentionMask: ids(reference.attention_mask) }
+    const made = await generate(seq2seq, input, { startId, padId, eosId: eos, maxNewTokens: 10, beams, lengthPenalty })
+    const width = tokens[0]!.length
+    expect(made.map((row) => [startId, ...row, ...Array<number>(width - 1 - row.length).fill(padId)])).toEqual(tokens)
+    await seq2seq.dispose()
+  })
+}
+
+test('a number of beams that is none is refused', async () => {
+  const { config, weights } = await readCheckpoint('tiny-t5-v10')
+  const seq2seq = await emittedSeq2Seq(createEngine(ort, { threads: 1 }), config, weights)
+  const input = { inputIds: ids([[5, 1]]), attentionMask: ids([[1, 1]]) }
+  const options = { startId: 0, padId: 0, eosId: 1, maxNewTokens: 2, beams: 1.5 }
+  await expect(generate(seq2seq, input, options)).rejects.toThrow(expect.objectContaining({ code: 'beams' }))
+  await seq2seq.dispose()
+})

@@ -12,13 +12,18 @@ here = pathlib.Path(__file__).parent
 B, T, U, K, P = 4, 7, 5, 2, 3
 
 
-def step(model, case, dtype):
+Z_LOSS = 1e-2
+
+
+def step(model, case, dtype, z_loss=0.0):
     model = model.to(dtype)
     prompts = torch.tensor(case["prompts"], dtype=dtype, requires_grad=True)
     ids, mask, labels = (torch.tensor(case[k]) for k in ("input_ids", "attention_mask", "labels"))
     embedded = torch.cat([prompts[torch.tensor(case["prompt_index"])], model.get_input_embeddings()(ids)], 1)
     logits = model(inputs_embeds=embedded, attention_mask=torch.cat([torch.ones(B, P, dtype=torch.long), mask], 1), labels=labels).logits
     loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, ignore_index=-100, reduction="none").sum(1)
+    counts = (labels != -100).to(dtype)
+    loss = loss + z_loss * (torch.logsumexp(logits, -1) ** 2 * counts).sum(1)
     (loss * torch.tensor(case["row_weight"], dtype=dtype)).sum().backward()
     return loss.detach(), prompts.grad
 
@@ -66,6 +71,8 @@ for name, model in models.items():
         loss, gradient = step(model, case, torch.float64)
         loss32, gradient32 = step(model, case, torch.float32)
         case["row_loss"], case["gradient"] = loss.tolist(), gradient.flatten().tolist()
+        loss_z, gradient_z = step(model, case, torch.float64, Z_LOSS)
+        case["z_row_loss"], case["z_gradient"] = loss_z.tolist(), gradient_z.flatten().tolist()
         case["torch_f32_error"] = ((gradient32 - gradient).norm() / gradient.norm()).item()
         cases.append(case)
         print(name, seed, loss.tolist(), case["torch_f32_error"])
@@ -74,4 +81,4 @@ buckets = {
     name: [T5Attention._relative_position_bucket(torch.arange(-300, 301), name == "encoder", 32, 128).tolist()][0]
     for name in ("encoder", "decoder")
 }
-(here / "step.json").write_text(json.dumps({"cases": cases, "buckets": buckets}))
+(here / "step.json").write_text(json.dumps({"cases": cases, "buckets": buckets, "z_loss": Z_LOSS}))

@@ -108,7 +108,10 @@ export const CASES: { readonly [K in OpName]: readonly Case[] } = {
   ],
   Softmax: [{ shapes: [[2, 2, 3]], build: op('Softmax') }],
   Log: [{ shapes: [[2, 3]], build: op('Log'), at: positive }],
-  CrossEntropy: [{ shapes: [[3, 4]], build: (g, [x]) => apply(g, 'CrossEntropy', [x!, ints(g, [3], [2, -100, 0])], {}) }],
+  CrossEntropy: [0, 0.3].map((zLoss) => ({
+    shapes: [[3, 4]],
+    build: (g, [x]) => apply(g, 'CrossEntropy', [x!, ints(g, [3], [2, -100, 0])], { zLoss }),
+  })),
   RmsNorm: [{ shapes: [[2, 4], [4]], build: op('RmsNorm', { epsilon: 0.01 }) }],
   Gelu: [{ shapes: [[3, 4]], build: op('Gelu') }],
   Reshape: [{ shapes: [[2, 6]], build: op('Reshape', { shape: [3, 4] }) }],

@@ -100,10 +100,12 @@ const RUN: { readonly [K in OpName]: Run<K> } = {
   },
   ReduceMax: ([x], _, [shape]) => [fill(shape!, (index) => Math.max(...lastRow(x!, index)))],
   Softmax: ([x], _, [shape]) => [fill(shape!, (index) => Math.exp(at(x!, index) - logSumExp(lastRow(x!, index))))],
-  CrossEntropy: ([logits, labels], _, [lossShape, shape]) => {
+  CrossEntropy: ([logits, labels], { zLoss }, [lossShape, shape]) => {
     const logs = fill(shape!, (index) => at(logits!, index) - logSumExp(lastRow(logits!, index)))
     return [
-      fill(lossShape!, ([row]) => (labels!.data[row!]! < 0 ? 0 : -at(logs, [row!, labels!.data[row!]!]))),
+      fill(lossShape!, ([row]) =>
+        labels!.data[row!]! < 0 ? 0 : -at(logs, [row!, labels!.data[row!]!]) + zLoss * logSumExp(lastRow(logits!, [row!, 0])) ** 2,
+      ),
       fill(shape!, (index) => Math.exp(at(logs, index))),
     ]
   },

@@ -76,6 +76,7 @@ const Recipe = ours({
   max_target_tokens: Count,
   eval_every: Count,
   engine: v.exactOptional(Text),
+  init_text: v.exactOptional(Text),
 })
 
 const ManifestWire = v.looseObject({

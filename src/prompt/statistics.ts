@@ -39,24 +39,49 @@ export function nearestTokens(
     })
   }
   const norms = rowNorms(embeddings)
+  const dots = new Float64Array(length)
   const found: Neighbour[][] = Array.from({ length }, () => [])
   for (let from = 0; from < table.vocabSize; from += CHUNK_ROWS) {
     const ids = Array.from({ length: Math.min(CHUNK_ROWS, table.vocabSize - from) }, (_, index) => from + index)
     const rows = table.rows(ids)
     const rowLengths = rowNorms({ dtype: 'F32', shape: [ids.length, width], data: rows })
     for (const [index, id] of ids.entries()) {
+      dotProducts(embeddings.data, rows.subarray(index * width, (index + 1) * width), dots)
       for (let token = 0; token < length; token++) {
-        let dot = 0
-        for (let column = 0; column < width; column++) {
-          dot += (rows[index * width + column] as number) * (embeddings.data[token * width + column] as number)
-        }
         const size = (rowLengths[index] as number) * (norms[token] as number)
-        keepNearest(found[token] as Neighbour[], { id, cosine: size === 0 ? 0 : dot / size }, count)
+        keepNearest(found[token] as Neighbour[], { id, cosine: size === 0 ? 0 : (dots[token] as number) / size }, count)
       }
     }
     onRows(from + ids.length, table.vocabSize)
   }
   return found
+}
+
+/** Dot product of one row with each row of a matrix; four at a time, so that the row is read a quarter as often. */
+function dotProducts(matrix: Float32Array, row: Float32Array, into: Float64Array): void {
+  const width = row.length
+  const count = into.length
+  let token = 0
+  for (; token + 4 <= count; token += 4) {
+    let at = token * width
+    let [a, b, c, d] = [0, 0, 0, 0]
+    for (let column = 0; column < width; column++, at++) {
+      const value = row[column] as number
+      a += value * (matrix[at] as number)
+      b += value * (matrix[at + width] as number)
+      c += value * (matrix[at + 2 * width] as number)
+      d += value * (matrix[at + 3 * width] as number)
+    }
+    into[token] = a
+    into[token + 1] = b
+    into[token + 2] = c
+    into[token + 3] = d
+  }
+  for (; token < count; token++) {
+    let sum = 0
+    for (let column = 0; column < width; column++) sum += (row[column] as number) * (matrix[token * width + column] as number)
+    into[token] = sum
+  }
 }
 
 /** Puts a neighbour in its place, if it is among the nearest. */

@@ -43,6 +43,7 @@ const manifest: Manifest = {
     maxTargetTokens: 8,
     evalEvery: 5,
     engine: 'cpu',
+    initText: 'good or bad',
     clipNorm: 0,
   },
   data: {

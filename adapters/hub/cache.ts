@@ -7,9 +7,9 @@ import { createReadStream } from 'node:fs'
 import { copyFile, lstat, mkdir, readFile, readlink, rename, rm, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { isMissing, writeAtomic } from './disk.ts'
+import { isMissing, readText, writeAtomic } from './disk.ts'
 import { checkRemotePath } from './files.ts'
-import type { Digest, RemoteFile, RepoRef } from './remote.ts'
+import { isCommit, type Digest, type RemoteFile, type RepoRef } from './remote.ts'
 
 /** Blobs up to this size are hashed again each time they are used; larger ones were verified when they were written. */
 export const REHASH_BYTES: number = 16 << 20
@@ -47,6 +47,26 @@ export async function readRef(cache: RepoCache, revision: string): Promise<strin
 /** Written last, so that a ref stands for a whole snapshot. */
 export async function writeRef(cache: RepoCache, revision: string, commit: string): Promise<void> {
   if (revision !== commit && (await readRef(cache, revision)) !== commit) await writeAtomic(refPath(cache, revision), commit)
+}
+
+const listingPath = ({ dir }: RepoCache, commit: string): string => join(dir, 'listings', `${commit}.json`)
+
+const isListed = (file: Partial<RemoteFile> | null): boolean =>
+  typeof file?.path === 'string' && Number.isSafeInteger(file.size) && typeof file.digest?.hex === 'string' && file.digest.hex !== ''
+
+/** All files of a commit, as the Hub listed them once; undefined where that is not known. Python's client leaves this folder alone. */
+export async function readListing(cache: RepoCache, commit: string): Promise<RemoteFile[] | undefined> {
+  try {
+    const files = JSON.parse((await readText(listingPath(cache, commit))) ?? 'null') as RemoteFile[] | null
+    if (!Array.isArray(files) || !files.every(isListed)) return undefined
+    return files.map((file) => ({ ...file, path: checkRemotePath(file.path) }))
+  } catch {
+    return undefined // not ours, or spoilt: the Hub is asked again
+  }
+}
+
+export async function writeListing(cache: RepoCache, commit: string, files: readonly RemoteFile[]): Promise<void> {
+  await writeAtomic(listingPath(cache, commit), JSON.stringify(files))
 }
 
 /** A running digest of either kind. */
@@ -103,7 +123,7 @@ export async function linkSnapshot(cache: RepoCache, commit: string, file: Remot
  * @throws {HubError} `hub-offline`
  */
 export async function findSnapshot(cache: RepoCache, repo: RepoRef, revision: string): Promise<{ commit: string; dir: string }> {
-  const commit = /^[0-9a-f]{40}$/.test(revision) ? revision : await readRef(cache, revision)
+  const commit = isCommit(revision) ? revision : await readRef(cache, revision)
   const dir = commit === undefined ? '' : snapshotPath(cache, commit)
   const there =
     commit !== undefined &&

@@ -1,5 +1,5 @@
-/** What a repository on the Hub holds, through @huggingface/hub. */
-import { datasetInfo, listFiles, modelInfo, type ListFileEntry } from '@huggingface/hub'
+/** What a repository on the Hub holds, through @huggingface/hub: loaded when it lists, as a pull of what is cached lists nothing. */
+import type { ListFileEntry } from '@huggingface/hub'
 import { HubError, SoftPromptError } from '../../src/errors.ts'
 import { reasonOf, shownUrl } from './errors.ts'
 import { bearer, hubFetch, type HubAccess } from './fetch.ts'
@@ -56,14 +56,19 @@ export async function viaClient<T>(access: HubAccess, work: () => Promise<T>): P
   }
 }
 
+/** A full commit id: what it names never changes. */
+export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision)
+
 /**
  * The commit that a branch, tag or commit stands for now.
  * @throws {HubError} `hub-repo-not-found` | `hub-revision-not-found` | …
  */
 export async function resolveCommit(access: HubAccess, repo: RepoRef, revision: string): Promise<string> {
-  const parameters = { ...clientParameters(access), name: repo.name, revision, additionalFields: ['sha' as const] }
-  const { sha } = await viaClient(access, () => (repo.type === 'model' ? modelInfo(parameters) : datasetInfo(parameters)))
-  if (typeof sha === 'string' && /^[0-9a-f]{40}$/.test(sha)) return sha
+  const { hubUrl, fetch: send } = clientParameters(access)
+  const url = `${hubUrl}/api/${repo.type}s/${repo.name}/revision/${encodeURIComponent(revision)}?expand=sha`
+  const answer: unknown = await viaClient(access, async () => (await send(url)).json())
+  const sha = typeof answer === 'object' && answer !== null && 'sha' in answer ? answer.sha : undefined
+  if (typeof sha === 'string' && isCommit(sha)) return sha
   throw new HubError('hub-answer', `${access.hubUrl} names no commit for ${repo.name} at "${revision}"; it does not seem to be a hub.`)
 }
 
@@ -78,6 +83,7 @@ function digestOf(entry: { readonly oid?: string; readonly lfs?: { readonly oid:
  * @throws {HubError} `hub-answer` | `hub-unsafe-path` | …
  */
 export async function listRemote(access: HubAccess, repo: RepoRef, commit: string): Promise<RemoteFile[]> {
+  const { listFiles } = await import('@huggingface/hub')
   const entries = await viaClient(access, async () => {
     const all: ListFileEntry[] = []
     for await (const entry of listFiles({ ...clientParameters(access), repo, revision: commit, recursive: true })) {

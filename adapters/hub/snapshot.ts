@@ -1,15 +1,29 @@
 /** Fetches chosen files of a repository at one commit into the shared cache. */
 import { HubError } from '../../src/errors.ts'
-import { blobPath, findSnapshot, hasBlob, linkSnapshot, repoCache, snapshotPath, writeRef, type RepoCache } from './cache.ts'
+import {
+  blobPath,
+  findSnapshot,
+  hasBlob,
+  linkSnapshot,
+  readListing,
+  repoCache,
+  snapshotPath,
+  writeListing,
+  writeRef,
+  type RepoCache,
+} from './cache.ts'
 import { download } from './download.ts'
 import type { HubAccess } from './fetch.ts'
 import { checkRepoId } from './files.ts'
 import { withLock } from './lock.ts'
-import { listRemote, resolveCommit, type RemoteFile, type RepoRef, type RepoType } from './remote.ts'
+import { isCommit, listRemote, resolveCommit, type RemoteFile, type RepoRef, type RepoType } from './remote.ts'
 import { systemClock } from './retry.ts'
 
 /** Downloads at the same time. */
 const PARALLEL = 4
+
+/** What a listing that is wrong leads to. */
+const MISLISTED: ReadonlySet<string> = new Set(['hub-corrupt', 'hub-truncated', 'hub-file-not-found', 'hub-not-a-prompt', 'hub-not-a-model'])
 
 export interface SnapshotOptions extends HubAccess {
   readonly repo: string
@@ -63,17 +77,14 @@ async function fetchBlob(
   })
 }
 
-/**
- * Resolves the revision once, fetches what is missing, verifies every byte, and writes the ref last.
- * @throws {HubError}
- */
-export async function fetchSnapshot(options: SnapshotOptions): Promise<Snapshot> {
-  const { revision = 'main', select, onProgress } = options
-  const repo: RepoRef = { type: options.type ?? 'model', name: checkRepoId(options.repo) }
-  const cache = repoCache(options.cacheDir, repo)
-  if (options.offline) return { repo: repo.name, revision, files: [], downloadedBytes: 0, ...(await findSnapshot(cache, repo, revision)) }
-  const commit = await resolveCommit(options, repo, revision)
-  const files = select(await listRemote(options, repo, commit))
+/** Fetches what is missing and links all of it into the snapshot; the bytes that came over the network. */
+async function fetchFiles(
+  options: SnapshotOptions,
+  cache: RepoCache,
+  repo: RepoRef,
+  commit: string,
+  files: readonly RemoteFile[],
+): Promise<number> {
   const totalBytes = files.reduce((sum, { size }) => sum + size, 0)
   // The first failure stops the others: nothing runs on after this function has thrown.
   const stop = new AbortController()
@@ -86,7 +97,7 @@ export async function fetchSnapshot(options: SnapshotOptions): Promise<Snapshot>
     try {
       const onBytes = (count: number): void => {
         doneBytes += count
-        onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes, path: file.path })
+        options.onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes, path: file.path })
       }
       const fetched = await fetchBlob({ ...options, signal }, cache, repo, commit, file, onBytes)
       if (fetched) downloadedBytes += file.size
@@ -99,6 +110,38 @@ export async function fetchSnapshot(options: SnapshotOptions): Promise<Snapshot>
   })
   if (failure !== undefined) throw failure
   if (options.signal?.aborted) throw new HubError('hub-aborted', `The pull of ${repo.name} was stopped.`, { cause: options.signal.reason })
+  return downloadedBytes
+}
+
+/**
+ * Resolves the revision once, fetches what is missing, verifies every byte, and writes the ref last. A full commit needs no network where its files
+ * are in the cache: what it holds is remembered.
+ * @throws {HubError}
+ */
+export async function fetchSnapshot(options: SnapshotOptions): Promise<Snapshot> {
+  const { revision = 'main', select } = options
+  const repo: RepoRef = { type: options.type ?? 'model', name: checkRepoId(options.repo) }
+  const cache = repoCache(options.cacheDir, repo)
+  if (options.offline) return { repo: repo.name, revision, files: [], downloadedBytes: 0, ...(await findSnapshot(cache, repo, revision)) }
+  const commit = isCommit(revision) ? revision : await resolveCommit(options, repo, revision)
+  const use = async (listed: readonly RemoteFile[]): Promise<Snapshot> => {
+    const files = select(listed)
+    const downloadedBytes = await fetchFiles(options, cache, repo, commit, files)
+    return { repo: repo.name, revision, commit, dir: snapshotPath(cache, commit), files, downloadedBytes }
+  }
+  const known = await readListing(cache, commit)
+  let snapshot = known && (await use(known).catch((error: unknown) => asIfUnknown(error)))
+  if (snapshot === undefined) {
+    const listed = await listRemote(options, repo, commit)
+    snapshot = await use(listed)
+    await writeListing(cache, commit, listed)
+  }
   await writeRef(cache, revision, commit)
-  return { repo: repo.name, revision, commit, dir: snapshotPath(cache, commit), files, downloadedBytes }
+  return snapshot
+}
+
+/** A remembered listing that the Hub's bytes contradict came through wrong once: the Hub is asked again. */
+function asIfUnknown(error: unknown): undefined {
+  if (error instanceof HubError && MISLISTED.has(error.code)) return undefined
+  throw error
 }

@@ -8,7 +8,7 @@ export const promptCard: string = `
 
 A soft prompt of {{ length }} virtual tokens for the frozen {{ base }}{% if task %}: {{ task }}{% endif %}.
 {% if result %}
-**{{ result }}.**
+**{{ result }}{% if bare %}; without the prompt {{ bare }}{% endif %}.**
 {% endif %}
 {% if size %}
 {{ parameters }} parameters, {{ size }}; the base model is not changed.
@@ -31,8 +31,30 @@ console.log(await pipe({{ input }}))
 {% endif %}
 \`\`\`
 
+{% if repo_ref and named %}
+With onnxruntime alone, on the base model's stock encoder file (any runtime that runs it will do):
+
+\`\`\`js
+import * as ort from 'onnxruntime-node'
+import { openPrompt, pullRepository } from 'soft-prompts/node'
+import { openPromptedSession } from 'soft-prompts/onnxruntime'
+
+const encoder = await openPromptedSession(ort, 'onnx/encoder_model.onnx')
+const { dir } = await pullRepository({ repo: {{ repo_ref }} })
+encoder.bank.add({{ prompt_name }}, await openPrompt(dir))
+const ids = BigInt64Array.of(100n, 200n, 1n) // of the base's tokenizer
+const mask = new BigInt64Array(ids.length).fill(1n)
+const feeds = encoder.join(
+  { input_ids: new ort.Tensor('int64', ids, [1, ids.length]), attention_mask: new ort.Tensor('int64', mask, [1, ids.length]) },
+  {{ prompt_name }},
+)
+const { last_hidden_state } = await encoder.run(feeds)
+console.log(last_hidden_state.dims)
+\`\`\`
+
+{% endif %}
 {% if named %}
-In Python, with transformers; the adapter is PEFT's format, and nothing but its tensor is needed:
+In Python with transformers, five lines and no PEFT:
 
 \`\`\`python
 import torch
@@ -42,12 +64,24 @@ from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained({{ base_ref }})
-model = AutoModelForSeq2SeqLM.from_pretrained({{ base_ref }})
+tokenizer, model = AutoTokenizer.from_pretrained({{ base_ref }}), AutoModelForSeq2SeqLM.from_pretrained({{ base_ref }})
 prompt = load_file({% if repo_ref %}hf_hub_download({{ repo_ref }}, "adapter_model.safetensors"){% else %}"adapter_model.safetensors"{% endif %})["prompt_embeddings"][:{{ length }}]
-ids = tokenizer({{ python_input }}, return_tensors="pt").input_ids
-embedded = torch.cat([prompt[None].to(model.dtype), model.get_input_embeddings()(ids)], dim=1)
-answer = model.generate(inputs_embeds=embedded, attention_mask=torch.ones(embedded.shape[:2]), max_new_tokens={{ max_tokens }})
+embedded = model.get_input_embeddings()(tokenizer({{ python_input }}, return_tensors="pt").input_ids)
+answer = model.generate(inputs_embeds=torch.cat([prompt[None].to(model.dtype), embedded], dim=1), max_new_tokens={{ max_tokens }})
+print(tokenizer.decode(answer[0], skip_special_tokens=True))
+\`\`\`
+
+With PEFT 0.21.0 and transformers 4.57.6, or transformers 5.18.0, which has renamed a hook that this PEFT reads:
+
+\`\`\`python
+from peft import PeftModel
+from transformers import AutoTokenizer, T5ForConditionalGeneration as T5
+
+if not hasattr(T5, "_prepare_encoder_decoder_kwargs_for_generation"):
+    T5._prepare_encoder_decoder_kwargs_for_generation = T5._prepare_text_encoder_decoder_kwargs_for_generation
+tokenizer = AutoTokenizer.from_pretrained({{ base_ref }})
+model = PeftModel.from_pretrained(T5.from_pretrained({{ base_ref }}), {% if repo_ref %}{{ repo_ref }}{% else %}"."{% endif %})
+answer = model.generate(**tokenizer({{ python_input }}, return_tensors="pt"), max_new_tokens={{ max_tokens }})
 print(tokenizer.decode(answer[0], skip_special_tokens=True))
 \`\`\`
 {% else %}
@@ -72,11 +106,15 @@ The prompt answers with one of: {{ labels }}.
 <!-- soft-prompts:results -->
 ## Results
 
-| metric | split | value | 95 % interval | rows | read from |
-|---|---|---:|---|---:|---|
+| metric | split | with the prompt |{% if has_untuned %} base without it |{% endif %}{% if has_majority %} commonest answer |{% endif %} rows | read from |
+|---|---|---|{% if has_untuned %}---|{% endif %}{% if has_majority %}---|{% endif %}---:|---|
 {% for metric in metrics %}
-| {{ metric.name }} | {{ metric.split }} | {{ metric.value }} | {{ metric.interval }} | {{ metric.n }} | {{ metric.by }} |
+| {{ metric.name }} | {{ metric.split }} | {{ metric.value }} |{% if has_untuned %} {{ metric.untuned }} |{% endif %}{% if has_majority %} {{ metric.majority }} |{% endif %} {{ metric.n }} | {{ metric.by }} |
 {% endfor %}
+{% if has_intervals %}
+
+95 % intervals in parentheses{% if has_majority %}; the commonest answer is that of the training rows{% endif %}.
+{% endif %}
 {% if best_step %}
 
 The prompt is that of step {{ best_step }}.
@@ -106,10 +144,48 @@ The prompt is that of step {{ best_step }}.
 <!-- /soft-prompts:training -->
 
 {% endif %}
+{% if command %}
+<!-- soft-prompts:reproduce -->
+## Train it again
+
+\`\`\`sh
+{{ command }}
+\`\`\`
+
+The same engine, version and rows give the same prompt, bit by bit; another engine gives one that is near.
+<!-- /soft-prompts:reproduce -->
+
+{% endif %}
+{% if nearest %}
+<!-- soft-prompts:nearest -->
+## Nearest words
+
+The pieces of the vocabulary that lie nearest to {% if nearest_of > nearest|length %}the first {{ nearest|length }} of {{ nearest_of }} virtual tokens{% else %}each virtual token{% endif %}, by cosine. They hint at what was learnt and do not say it.
+
+| token | nearest |
+|---:|---|
+{% for row in nearest %}
+| {{ row.token }} | {{ row.pieces }} |
+{% endfor %}
+<!-- /soft-prompts:nearest -->
+
+{% endif %}
+{% if failures %}
+<!-- soft-prompts:failures -->
+## Where it fails
+
+| input | expected | answered |
+|---|---|---|
+{% for row in failures %}
+| {{ row.input }} | {{ row.expected }} | {{ row.answered }} |
+{% endfor %}
+<!-- /soft-prompts:failures -->
+
+{% endif %}
 <!-- soft-prompts:limits -->
 ## Limits
 
-- It works with {{ base }}{% if base_revision %} (trained on revision {{ base_revision }}){% endif %} only: a prompt is made of that model's own embedding space{% if fingerprint %} ({{ fingerprint }}){% endif %}, of width {{ width }}.
+- It works with {{ base }}{% if base_revision %} (trained on revision {{ base_revision }}){% endif %} only: a prompt is made of that model's own embedding space{% if fingerprint %} ({{ fingerprint }}){% endif %}, of width {{ width }}.{% if fingerprint %} \`soft-prompts verify --model\` tells whether a model is that one.{% endif %}
 - It inherits the base model's knowledge, languages and biases.
 {% if metrics %}
 - The figures above hold for rows like those it was measured on; nothing is known of others.

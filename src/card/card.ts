@@ -1,26 +1,30 @@
 /** The model card of a prompt, from facts. */
 import { DEFAULT_TEMPLATE, parseTemplate } from '../data/template.ts'
-import type { Metric } from '../prompt/manifest.ts'
+import type { Baseline, Fingerprint, Metric } from '../prompt/manifest.ts'
 import { mergeBody, renderTemplate } from './body.ts'
 import { lossChart } from './chart.ts'
 import { code, flat, hubLink, isRepoId, literal, text } from './escape.ts'
 import type { CardFacts } from './facts.ts'
 import { mergeFrontMatter, splitCard } from './front-matter.ts'
+import { trainCommand } from './reproduce.ts'
 
 /** Recipe fields in the order a reader asks for them, with their names on the card. */
 const RECIPE: readonly (readonly [key: string, label: string])[] = [
   ['length', 'virtual tokens'],
   ['init', 'initialisation'],
+  ['initText', 'initial words'],
   ['steps', 'steps'],
   ['batch', 'batch size'],
   ['optimizer', 'optimizer'],
   ['learningRate', 'learning rate'],
+  ['schedule', 'schedule'],
   ['weightDecay', 'weight decay'],
   ['stepOffset', 'step offset'],
   ['seed', 'seed'],
   ['maxInputTokens', 'input tokens at most'],
   ['maxTargetTokens', 'target tokens at most'],
   ['evalEvery', 'evaluated every (steps)'],
+  ['holdOut', 'rows held out'],
   ['engine', 'engine'],
 ]
 
@@ -33,6 +37,32 @@ function shownMetric({ name, value, interval }: Metric): { readonly value: strin
   const percent = percentNames.has(name) && value >= 0 && value <= 1
   const format = (number: number): string => (percent ? `${(100 * number).toFixed(1)} %` : figure(number))
   return { value: format(value), interval: interval === undefined ? '' : `${format(interval[0])} to ${format(interval[1])}` }
+}
+
+/** A figure with its interval, in one cell. */
+function cell(metric: Metric | undefined): string {
+  if (metric === undefined) return ''
+  const { value, interval } = shownMetric(metric)
+  return interval === '' ? value : `${value} (${interval})`
+}
+
+/** The figure of the same name on the same rows. */
+const beside = (metric: Metric, baselines: readonly Baseline[], of: Baseline['of']): Baseline | undefined =>
+  baselines.find((other) => other.of === of && other.name === metric.name && other.split === metric.split && other.n === metric.n)
+
+/** Virtual tokens whose nearest pieces are listed; more say nothing new. */
+const MAX_NEAREST_ROWS = 20
+const MAX_FAILURES = 10
+const MAX_METRICS = 50
+const MAX_LABELS = 50
+
+const cellValue = (metric: Metric | undefined): string => (metric === undefined ? '' : shownMetric(metric).value)
+
+/** What tells the base from others of its shape, for people. */
+function shownFingerprint({ vocabSize, width, encoderLayers, decoderLayers, tokenizer }: Fingerprint): string {
+  const layers =
+    encoderLayers === undefined || decoderLayers === undefined ? '' : `, ${encoderLayers} encoder and ${decoderLayers} decoder layers`
+  return `V = ${vocabSize}, D = ${width}${layers}${tokenizer === undefined ? '' : `, tokenizer ${code(tokenizer.slice(0, 16))}`}`
 }
 
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`
@@ -102,7 +132,7 @@ function exampleOf(template: string | undefined): Example {
 /** What the template may use; every string in it is escaped for its place. */
 function templateValues(facts: CardFacts): Record<string, unknown> {
   const { manifest, repo, length, width, log } = facts
-  const { base, labels, data, recipe, metrics = [], generation } = manifest
+  const { base, labels, data, recipe, metrics = [], baselines = [], nearest = [], failures = [], generation } = manifest
   const best = metrics[0]
   const example = exampleOf(manifest.template)
   const maxTokens = Number(generation?.['max_new_tokens'] ?? generation?.['maxNewTokens'])
@@ -124,16 +154,40 @@ function templateValues(facts: CardFacts): Record<string, unknown> {
       best === undefined || isPercent === undefined
         ? ''
         : `${isPercent.value} ${text(best.name)} on ${text(best.split)} (${plural(best.n, 'row')}${isPercent.interval === '' ? '' : `, 95 % interval ${isPercent.interval}`})`,
-    metrics: metrics.map((metric) => ({
+    bare: best === undefined ? '' : cellValue(beside(best, baselines, 'untuned')),
+    metrics: metrics.slice(0, MAX_METRICS).map((metric) => ({
       name: code(metric.name),
       split: code(metric.split),
       n: metric.n,
       by: metric.by === 'labels' ? 'label scores' : metric.by === 'generation' ? 'generated text' : '',
-      value: shownMetric(metric).value,
-      interval: shownMetric(metric).interval,
+      value: cell(metric),
+      untuned: cell(beside(metric, baselines, 'untuned')),
+      majority: cell(beside(metric, baselines, 'majority')),
     })),
+    has_intervals: metrics.some(({ interval }) => interval !== undefined),
+    has_untuned: metrics.some((metric) => beside(metric, baselines, 'untuned') !== undefined),
+    has_majority: metrics.some((metric) => beside(metric, baselines, 'majority') !== undefined),
+    nearest: nearest.slice(0, MAX_NEAREST_ROWS).map((pieces, index) => ({
+      token: index + 1,
+      pieces: pieces
+        .slice(0, 5)
+        .map((piece) => code(piece.slice(0, 60)))
+        .join(', '),
+    })),
+    nearest_of: nearest.length,
+    failures: failures.slice(0, MAX_FAILURES).map(({ input, expected, answered }) => ({
+      input: code(input.slice(0, 300)),
+      expected: code(expected.slice(0, 100)),
+      answered: code(answered.slice(0, 100)),
+    })),
+    command: trainCommand(manifest) ?? '',
+    prompt_name: literal(repo?.split('/')[1] ?? 'prompt'),
     best_step: manifest.bestStep ?? '',
-    labels: (labels ?? []).map((label) => code(label)).join(', '),
+    labels:
+      (labels ?? [])
+        .slice(0, MAX_LABELS)
+        .map((label) => code(label))
+        .join(', ') + ((labels?.length ?? 0) > MAX_LABELS ? ` and ${(labels?.length ?? 0) - MAX_LABELS} more` : ''),
     classifies: labels !== undefined && labels.length > 0,
     template: manifest.template === undefined ? '' : code(manifest.template),
     prompt_ref: literal(repo ?? '.'),
@@ -150,7 +204,7 @@ function templateValues(facts: CardFacts): Record<string, unknown> {
       return { label, value: typeof value === 'number' ? String(value) : code(String(value)) }
     }),
     curve: log !== undefined && lossChart(log) !== undefined,
-    fingerprint: base.fingerprint === undefined ? '' : `V = ${base.fingerprint.vocabSize}, D = ${base.fingerprint.width}`,
+    fingerprint: base.fingerprint === undefined ? '' : shownFingerprint(base.fingerprint),
     created_by: manifest.createdBy === undefined ? '' : text(manifest.createdBy),
   }
 }

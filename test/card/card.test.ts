@@ -4,8 +4,9 @@ import { assert, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { promptCard } from '../../hub-cards/prompt.ts'
 import { isGeneratedCard, renderCard } from '../../src/card/card.ts'
+import { cardHtml } from '../../src/card/markdown.ts'
 import { lossChart } from '../../src/card/chart.ts'
-import { code, text } from '../../src/card/escape.ts'
+import { code, flat, text } from '../../src/card/escape.ts'
 import { parseLog, type CardFacts } from '../../src/card/facts.ts'
 import { checkCardData, readCardData, splitCard } from '../../src/card/front-matter.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
@@ -29,9 +30,28 @@ const manifest: Manifest = {
     maxTargetTokens: 8,
     evalEvery: 500,
   },
-  data: { name: 'stanfordnlp/sst2', rows: 67349, sha256: 'ab'.repeat(32) },
+  data: {
+    name: 'stanfordnlp/sst2',
+    split: 'train',
+    target: 'label',
+    labelMap: { '0': 'negative', '1': 'positive' },
+    rows: 67349,
+    sha256: 'ab'.repeat(32),
+  },
+  dev: { name: 'stanfordnlp/sst2', split: 'validation', rows: 872, sha256: 'cd'.repeat(32) },
   bestStep: 2500,
   metrics: [{ name: 'accuracy', split: 'validation', value: 0.8853, n: 872, interval: [0.8623, 0.9049], by: 'labels' }],
+  baselines: [
+    { name: 'accuracy', split: 'validation', value: 0.514, n: 872, interval: [0.481, 0.547], by: 'labels', of: 'untuned' },
+    { name: 'accuracy', split: 'validation', value: 0.5092, n: 872, interval: [0.476, 0.542], by: 'labels', of: 'majority' },
+    // Of other rows: never set beside.
+    { name: 'accuracy', split: 'test', value: 0.99, n: 1821, of: 'untuned' },
+  ],
+  nearest: [
+    ['▁positive', '▁good'],
+    ['▁negative', '|'],
+  ],
+  failures: [{ input: 'sst2 sentence: not half bad', expected: 'positive', answered: 'negative' }],
   createdBy: 'soft-prompts 0.1.0',
 }
 const log = parseLog(
@@ -48,7 +68,11 @@ describe('renderCard', () => {
   it('says what is known, with its figures', () => {
     const card = renderCard(facts, promptCard)
     expect(card).toMatchSnapshot()
-    expect(card).toContain('**88.5 % accuracy on validation (872 rows, 95 % interval 86.2 % to 90.5 %).**')
+    expect(card).toContain('**88.5 % accuracy on validation (872 rows, 95 % interval 86.2 % to 90.5 %); without the prompt 51.4 %.**')
+    expect(card).toContain(
+      '| `accuracy` | `validation` | 88.5 % (86.2 % to 90.5 %) | 51.4 % (48.1 % to 54.7 %) | 50.9 % (47.6 % to 54.2 %) | 872 |',
+    )
+    expect(card).not.toContain('99')
     expect(isGeneratedCard(card)).toBe(true)
   })
 
@@ -89,7 +113,7 @@ describe('renderCard', () => {
       'pipe.classify({ "premise": "your premise", "hypothesis": "your hypothesis" })',
     )
     expect(withTemplate('{{x}} {text}')).toContain('pipe.classify("your text")')
-    expect(withTemplate('{{x}} {text}')).toContain('ids = tokenizer("{x} your text", ')
+    expect(withTemplate('{{x}} {text}')).toContain('tokenizer("{x} your text", return_tensors')
     expect(withTemplate('{lone')).toContain('pipe.classify("your text")')
   })
 
@@ -143,8 +167,12 @@ const hostile = (attack: string): CardFacts => ({
     template: attack,
     labels: [attack],
     recipe: { ...manifest.recipe, engine: attack } as NonNullable<Manifest['recipe']>,
-    data: { name: attack, rows: 3, sha256: attack },
+    data: { name: attack, split: attack, config: attack, target: attack, labelMap: { [attack]: attack }, rows: 3, sha256: attack },
+    dev: { name: attack, split: attack, config: attack, rows: 3, sha256: attack },
     metrics: [{ name: attack, split: attack, value: 0.5, n: 3 }],
+    baselines: [{ name: attack, split: attack, value: 0.5, n: 3, of: 'untuned' }],
+    nearest: [[attack, attack]],
+    failures: [{ input: attack, expected: attack, answered: attack }],
     createdBy: attack,
   },
   length: 5,
@@ -153,6 +181,8 @@ const hostile = (attack: string): CardFacts => ({
 })
 // Fenced and inline code shows everything as it is; what is left is Markdown that is obeyed.
 const obeyed = (body: string): string => body.replace(/^```[\s\S]*?^```$/gm, '').replace(/(?<![\\`])(`+)(?!`)[^\n]*?(?<!`)\1(?!`)/g, '')
+
+const PAGE_TAGS = new Set('h1 h2 p strong em code pre ul li a img table thead tbody tr th td div br'.split(' '))
 
 describe('hostile facts', () => {
   const attacks = [
@@ -188,10 +218,22 @@ describe('hostile facts', () => {
     expect(rest.match(/(?<!\\)\]\([^)]*\)/g)).toEqual(['](https://www.npmjs.com/package/soft-prompts)', '](loss.svg)'])
     expect(body.match(/^#+ .+$/gm)?.map((line) => line.replace(/^# .+/, '# title'))).toEqual([
       '# title',
-      ...['How to use', 'Input and output', 'Results', 'Training', 'Limits', 'Citation'].map((title) => `## ${title}`),
+      ...['How to use', 'Input and output', 'Results', 'Training'].map((title) => `## ${title}`),
+      // A text that a card cannot show whole is no command to repeat.
+      ...(attack === flat(attack) ? ['## Train it again'] : []),
+      ...['Nearest words', 'Where it fails', 'Limits', 'Citation'].map((title) => `## ${title}`),
     ])
     // A second rendering finds its own marks and no others.
     expect(renderCard(hostile(attack), promptCard, card)).toBe(card)
+    // As a page: no tag but those Markdown makes, no address but ours.
+    const page = cardHtml(card, { address: (target) => target })
+    const tags = new Set([...page.matchAll(/<\/?([a-z0-9]+)/gi)].map((match) => match[1]))
+    expect([...tags].filter((tag) => !PAGE_TAGS.has(tag ?? ''))).toEqual([])
+    expect([...page.matchAll(/(?:href|src)="([^"]*)"/g)].map((match) => match[1])).toEqual([
+      'https://www.npmjs.com/package/soft-prompts',
+      'loss.svg',
+    ])
+    expect(page).not.toMatch(/<[^>]*\son\w+=/i)
     const svg = lossChart(hostile(attack).log!)
     expect(svg).not.toMatch(/<script|=[^"]|javascript:/i)
   })

@@ -1,0 +1,79 @@
+/** The command that trains a prompt again, from its manifest: one line for a shell, or nothing where a fact is missing. */
+import type { DataFacts, Manifest } from '../prompt/manifest.ts'
+import { makeRecipe } from '../train/recipe.ts'
+import { flat } from './escape.ts'
+
+/** Recipe fields and their flags, where a value that differs from the default is said. */
+const FLAGS: readonly (readonly [field: string, flag: string])[] = [
+  ['length', 'length'],
+  ['initText', 'init-text'],
+  ['steps', 'steps'],
+  ['batch', 'batch'],
+  ['accumulate', 'accumulate'],
+  ['learningRate', 'lr'],
+  ['optimizer', 'optimizer'],
+  ['schedule', 'schedule'],
+  ['warmup', 'warmup'],
+  ['weightDecay', 'weight-decay'],
+  ['stepOffset', 'step-offset'],
+  ['clipNorm', 'clip'],
+  ['seed', 'seed'],
+  ['evalEvery', 'eval-every'],
+  ['patience', 'patience'],
+  ['maxInputTokens', 'max-input'],
+  ['maxTargetTokens', 'max-target'],
+  ['buckets', 'buckets'],
+  ['holdOut', 'hold-out'],
+]
+
+/** As one word of a POSIX shell. */
+const quoted = (value: string): string => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`)
+const flag = (name: string, value: string): string => `--${name}${value.startsWith('-') ? '=' : ' '}${quoted(value)}`
+
+const isHubSplit = (data: DataFacts): boolean => data.split !== undefined
+
+/** Flags of the rows; undefined where they cannot be named again. */
+function dataFlags({ data, dev, recipe }: Manifest): string[] | undefined {
+  if (data?.name === undefined || data.name === 'standard input' || dev?.name === 'standard input') return undefined
+  const { name, config, split, target, labelMap } = data
+  const rows = isHubSplit(data)
+    ? [flag('dataset', name), ...(config === undefined ? [] : [flag('config', config)]), flag('split', split ?? '')]
+    : [flag('data', name)]
+  if (dev?.name !== undefined) {
+    // The command takes a split of the same dataset, or a file.
+    if (isHubSplit(dev) && !(isHubSplit(data) && dev.name === name && dev.config === config)) return undefined
+    rows.push(dev.split === undefined ? flag('dev', dev.name) : flag('dev-split', dev.split))
+  } else if (dev !== undefined && Number(recipe?.['holdOut'] ?? 0) === 0) return undefined
+  if (target !== undefined) rows.push(flag('target', target))
+  if (labelMap !== undefined) rows.push(flag('label-map', JSON.stringify(labelMap)))
+  return rows
+}
+
+/** `soft-prompts train …`, which gives the same prompt on the same engine and rows; undefined where it would not. */
+export function trainCommand(manifest: Manifest): string | undefined {
+  const { base, recipe, template, labels, task } = manifest
+  const rows = dataFlags(manifest)
+  if (recipe === undefined || rows === undefined || base.id.trim() === '' || recipe.init === 'prompt') return undefined
+  const usual: Readonly<Record<string, unknown>> = makeRecipe({})
+  const said = FLAGS.filter(([field]) => recipe[field] !== undefined && recipe[field] !== usual[field]).map(([field, name]) =>
+    recipe[field] === true ? `--${name}` : flag(name, String(recipe[field])),
+  )
+  const words = [
+    'soft-prompts train',
+    flag('model', base.id),
+    ...(base.revision === undefined ? [] : [flag('revision', base.revision)]),
+    ...rows,
+    ...(template === undefined ? [] : [flag('template', template)]),
+    ...(labels === undefined ? ['--generate'] : labels.map((label) => flag('labels', label))),
+    ...(task === undefined ? [] : [flag('task', task)]),
+    flag('init', recipe.init),
+    ...said,
+    '--out my-prompt',
+  ]
+  const command = words.join(' ')
+  // What is shown has to be what was run: text that is cut or cleaned for a card would be another.
+  const shown = [base.id, base.revision, template, task, ...(labels ?? []), ...rows].every(
+    (value) => value === undefined || flat(value) === value,
+  )
+  return shown && command.length < 4000 ? words.join(' \\\n  ') : undefined
+}

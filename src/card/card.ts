@@ -120,7 +120,8 @@ function exampleOf(template: string | undefined): Example {
     const filled = Object.fromEntries(fields.map((field) => [field, words(field)]))
     const pairs = fields.map((field) => `${literal(field)}: ${literal(words(field))}`)
     return {
-      call: fields.length > 1 ? `{ ${pairs.join(', ')} }` : literal(words(fields[0] ?? 'input')),
+      // A template without a field takes none.
+      call: fields.length === 1 ? literal(words(fields[0] as string)) : pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`,
       text: render({ fields: filled, where: '' }),
     }
   } catch {

@@ -12,6 +12,8 @@ export interface RunOptions {
 }
 
 export interface Compiled {
+  /** The compiled command line, for node. */
+  readonly script: string
   /** Runs a command to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<{ code: number | null; stdout: string; stderr: string }>
   /** Starts a command. */
@@ -39,6 +41,7 @@ export function compile(): Compiled {
       ? spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'pipe' })
       : spawn('bash', ['-c', `ulimit -f ${fileKb} && exec "$@"`, 'bash', process.execPath, script, ...args], { cwd: root, stdio: 'pipe' })
   return {
+    script,
     start,
     run: (args, options = {}) =>
       new Promise((resolve, reject) => {

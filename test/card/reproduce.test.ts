@@ -1,0 +1,91 @@
+/** The command that a card prints trains the same prompt again: run by a shell as it stands, compared byte by byte. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { renderCardFiles } from '../../adapters/compose/card.ts'
+import { openPrompt } from '../../adapters/compose/open-prompt.ts'
+import type { Manifest } from '../../src/prompt/manifest.ts'
+import { trainCommand } from '../../src/card/reproduce.ts'
+import { compile, type Compiled } from '../scripts/child.ts'
+
+const root = new URL('../../', import.meta.url).pathname
+let cli: Compiled
+let dir = ''
+
+beforeAll(() => {
+  cli = compile()
+  dir = mkdtempSync(join(tmpdir(), 'soft-prompts-again-'))
+  symlinkSync(join(root, 'models/t5-tiny-en'), join(dir, 't5-tiny-en'))
+  const row = (index: number): string => JSON.stringify({ say: `it's number ${index}`, 'the answer': String(index % 3) })
+  const rows = (from: number, count: number): string => Array.from({ length: count }, (_, index) => row(from + index)).join('\n')
+  writeFileSync(join(dir, 'train rows.jsonl'), rows(0, 31))
+  writeFileSync(join(dir, 'dev.jsonl'), rows(50, 9))
+})
+afterAll(() => {
+  cli?.remove()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+/** A shell in which `soft-prompts` is this checkout's. */
+const shell = (script: string): Promise<unknown> =>
+  promisify(execFile)('bash', ['-euc', `soft-prompts() { "${process.execPath}" "${cli.script}" "$@" --threads 1; }\n${script}`], {
+    cwd: dir,
+  })
+
+describe('the command on a card', () => {
+  it('gives the same prompt, whatever quotes and spaces its texts hold', async () => {
+    const labels = JSON.stringify({ 0: "don't", 1: 'a "b" $HOME', 2: '--x' })
+    await shell(
+      `soft-prompts train --model t5-tiny-en --data 'train rows.jsonl' --dev dev.jsonl --out first --template 'It'"'"'s: {say} \`id\`' --target 'the answer' --label-map '${labels.replaceAll("'", String.raw`'\''`)}' --length 3 --steps 5 --batch 4 --lr 0.25 --schedule cosine --warmup 2 --seed 9 --eval-every 2 --max-input 40 --failures 3 --task "q's"`,
+    )
+    const card = (await renderCardFiles(join(dir, 'first'))).get('README.md') ?? ''
+    const command = /^```sh\n([\s\S]*?)^```$/m.exec(card)?.[1] ?? ''
+    expect(command).toContain('--schedule cosine')
+    await shell(command)
+    for (const file of ['adapter_model.safetensors', 'training_log.jsonl'])
+      expect(readFileSync(join(dir, 'my-prompt', file)).equals(readFileSync(join(dir, 'first', file)))).toBe(true)
+    // What the card sets beside the figure was measured on the same rows.
+    const { manifest } = await openPrompt(join(dir, 'first'))
+    expect(manifest.baselines?.map(({ of, name, n }) => [of, name, n])).toEqual([
+      ['untuned', 'accuracy', 9],
+      ['untuned', 'f1', 9],
+      ['majority', 'accuracy', 9],
+      ['majority', 'f1', 9],
+    ])
+    // 31 rows: number 0 comes most often; three of the nine development rows are of it.
+    expect(manifest.baselines?.[2]?.value).toBeCloseTo(1 / 3)
+    expect(manifest.nearest).toHaveLength(3)
+    const accuracy = manifest.metrics?.[0]?.value ?? 1
+    expect(manifest.failures).toHaveLength(Math.min(3, Math.round(9 * (1 - accuracy))))
+    expect(card).toContain('## Where it fails')
+    expect(card).toContain('base without it')
+  })
+
+  const whole: Manifest = {
+    base: { id: 'me/base' },
+    data: { name: 'rows.jsonl', rows: 3, sha256: '' },
+    recipe: {
+      ...{ length: 100, init: 'vocab', steps: 30_000, batch: 32, learningRate: 0.3, optimizer: 'adafactor', weightDecay: 1e-5 },
+      ...{ stepOffset: 1_100_000, seed: 0, maxInputTokens: 512, maxTargetTokens: 128, evalEvery: 1000 },
+    },
+  }
+  it('is left out where a fact is missing or cannot be shown whole', () => {
+    expect(trainCommand(whole)).toBe(
+      'soft-prompts train \\\n  --model me/base \\\n  --data rows.jsonl \\\n  --generate \\\n  --init vocab \\\n  --out my-prompt',
+    )
+    for (const part of [
+      { base: { id: '' } },
+      { data: { ...whole.data, name: 'standard input' } },
+      { recipe: { ...whole.recipe, init: 'prompt' } },
+      { template: 'two\nlines {input}' },
+      { template: 'x'.repeat(5000) },
+      { dev: { name: 'other/set', split: 'test', rows: 1, sha256: '' } },
+    ])
+      expect(trainCommand({ ...whole, ...part } as Manifest)).toBeUndefined()
+    const { recipe: _, ...bare } = whole
+    expect(trainCommand(bare)).toBeUndefined()
+  })
+})

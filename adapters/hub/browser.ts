@@ -1,0 +1,167 @@
+/**
+ * `soft-prompts/hub` under the condition "browser": a prompt from the Hub as bytes, without a file system. Nothing of Node's: what is listed with sizes and
+ * digests is fetched with limits, and every byte is checked by WebCrypto before it is handed on.
+ */
+import { HubError } from '../../src/errors.ts'
+import { refusedError, shownUrl } from './errors.ts'
+import { bearer } from './fetch.ts'
+import { checkRemotePath, checkRepoId, promptFileLimit, selectPromptFiles } from './files.ts'
+
+export interface PullFilesOptions {
+  readonly repo: string
+  /** Branch, tag or commit; default main. */
+  readonly revision?: string
+  /** Default: https://huggingface.co */
+  readonly hubUrl?: string
+  /** For private repositories. A page shows it to all who see the page's code. */
+  readonly token?: string
+  readonly fetch?: typeof fetch
+  readonly signal?: AbortSignal
+  /** Files to leave behind, such as the training log; default: none. */
+  readonly skip?: (path: string) => boolean
+}
+
+export interface PulledFiles {
+  readonly commit: string
+  /** Bytes by name, in the order of the names; as `openPrompt` of the browser takes them. */
+  readonly files: Map<string, Uint8Array<ArrayBuffer>>
+}
+
+interface Listed {
+  readonly path: string
+  readonly size: number
+  readonly oid: string
+  /** sha256, of files that are stored as LFS. */
+  readonly sha256?: string
+}
+
+/** A page of a listing has at most 1000 entries of some 300 bytes. */
+const MOST_PAGES = 20
+/** Largest answer that is not a file; the largest real one, a page of 1000 expanded files, has 600 KB. */
+const ANSWER_BYTES: number = 4 << 20
+
+const hexOf = (digest: ArrayBuffer): string => Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('')
+
+/** Whether the bytes are those that the listing names: by sha256, else by git's blob id. */
+async function isListed(bytes: Uint8Array<ArrayBuffer>, { sha256, oid }: Listed): Promise<boolean> {
+  if (sha256 !== undefined) return hexOf(await crypto.subtle.digest('SHA-256', bytes)) === sha256
+  const head = new TextEncoder().encode(`blob ${bytes.length}\0`)
+  const blob = new Uint8Array(head.length + bytes.length)
+  blob.set(head)
+  blob.set(bytes, head.length)
+  return hexOf(await crypto.subtle.digest('SHA-1', blob)) === oid
+}
+
+/** A body of at most `most` bytes; more is not read. */
+async function readBody(response: Response, most: number, url: string): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  const reader = response.body?.getReader()
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    size += part.value.length
+    if (size > most) {
+      await reader?.cancel()
+      throw new HubError('hub-file-too-large', `${shownUrl(url)} sent more than the ${most} bytes that were expected.`)
+    }
+    parts.push(part.value)
+  }
+  const bytes = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+interface Client {
+  bytes(url: string, most: number): Promise<Uint8Array<ArrayBuffer>>
+  json(url: string): Promise<{ readonly value: unknown; readonly link: string }>
+}
+
+function client({ fetch: send = fetch, token, signal, hubUrl }: PullFilesOptions & { readonly hubUrl: string }): Client {
+  const get = async (url: string, most: number): Promise<{ bytes: Uint8Array<ArrayBuffer>; link: string }> => {
+    const isHome = new URL(url).origin === new URL(hubUrl).origin
+    const headers: Record<string, string> = token !== undefined && isHome ? { authorization: bearer(token) } : {}
+    try {
+      const response = await send(url, { headers, ...(signal ? { signal } : {}) })
+      if (!response.ok) {
+        const errorCode = response.headers.get('x-error-code') ?? undefined
+        throw refusedError({ method: 'GET', url, status: response.status, errorCode, signedIn: token !== undefined })
+      }
+      return { bytes: await readBody(response, most, url), link: response.headers.get('link') ?? '' }
+    } catch (cause) {
+      if (cause instanceof HubError || signal?.aborted) throw cause
+      throw new HubError('hub-unreachable', `Cannot read ${shownUrl(url)}; check the network, and that this page may read from there.`, {
+        cause,
+      })
+    }
+  }
+  return {
+    bytes: async (url, most) => (await get(url, most)).bytes,
+    json: async (url) => {
+      const { bytes, link } = await get(url, ANSWER_BYTES)
+      try {
+        return { value: JSON.parse(new TextDecoder().decode(bytes)) as unknown, link }
+      } catch (cause) {
+        throw new HubError('hub-answer', `${shownUrl(url)} answered with broken JSON; check the address of the hub.`, { cause })
+      }
+    },
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+
+/** @throws {HubError} `hub-answer` */
+function parseEntry(entry: unknown, where: string): Listed | undefined {
+  if (isObject(entry) && entry['type'] === 'directory') return undefined
+  const { path, size, oid, lfs } = isObject(entry) ? entry : {}
+  const sha256 = isObject(lfs) ? String(lfs['oid']).replace(/^sha256:/, '') : undefined
+  const isSound =
+    typeof path === 'string' &&
+    Number.isSafeInteger(size) &&
+    (sha256 === undefined ? /^[0-9a-f]{40}$/.test(String(oid)) : /^[0-9a-f]{64}$/.test(sha256))
+  if (isSound) return { path: checkRemotePath(path), size: size as number, oid: String(oid), ...(sha256 === undefined ? {} : { sha256 }) }
+  throw new HubError('hub-answer', `${where} lists a file without a usable name, size or digest.`)
+}
+
+/** All files at the commit, page by page. */
+async function list(hub: Client, hubUrl: string, repo: string, commit: string): Promise<Listed[]> {
+  const files: Listed[] = []
+  let url: string | undefined = `${hubUrl}/api/models/${repo}/tree/${commit}?recursive=true`
+  for (let page = 0; url !== undefined; page++) {
+    if (page === MOST_PAGES) throw new HubError('hub-too-many-files', `${repo} holds more files than any prompt.`)
+    const { value, link } = await hub.json(url)
+    if (!Array.isArray(value)) throw new HubError('hub-answer', `${shownUrl(url)} is no listing; check the address of the hub.`)
+    files.push(...value.map((entry) => parseEntry(entry, repo)).filter((file) => file !== undefined))
+    url = /<([^>]+)>;\s*rel="next"/.exec(link)?.[1]
+  }
+  return files
+}
+
+/**
+ * Pulls a prompt's files: the revision resolved once, each byte verified.
+ * @throws {HubError} `hub-corrupt` | `hub-not-a-prompt` | `hub-file-too-large` | `hub-repo-not-found` | …
+ * @example
+ * const { files } = await pullPromptFiles({ repo: 'me/t5-small-sst2' })
+ * const prompt = await openPrompt(files) // of soft-prompts/transformers
+ */
+export async function pullPromptFiles(options: PullFilesOptions): Promise<PulledFiles> {
+  const { revision = 'main', skip = () => false } = options
+  const hubUrl = (options.hubUrl ?? 'https://huggingface.co').replace(/\/+$/, '')
+  const repo = checkRepoId(options.repo)
+  const hub = client({ ...options, hubUrl })
+  const { value } = await hub.json(`${hubUrl}/api/models/${repo}/revision/${encodeURIComponent(revision)}?expand=sha`)
+  const commit = isObject(value) ? String(value['sha']) : ''
+  if (!/^[0-9a-f]{40}$/.test(commit)) throw new HubError('hub-answer', `${shownUrl(hubUrl)} names no commit for ${repo} at "${revision}".`)
+  const chosen = selectPromptFiles(await list(hub, hubUrl, repo, commit), repo).filter(({ path }) => !skip(path))
+  const read = chosen.map(async (file) => {
+    const url = `${hubUrl}/${repo}/resolve/${commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`
+    const bytes = await hub.bytes(url, Math.min(file.size, promptFileLimit(file.path) ?? 0))
+    if (bytes.length === file.size && (await isListed(bytes, file))) return [file.path, bytes] as const
+    throw new HubError('hub-corrupt', `${shownUrl(url)} sent other bytes than the repository lists; they were thrown away. Try again.`, {
+      facts: { path: file.path, expected: file.size, got: bytes.length },
+    })
+  })
+  return { commit, files: new Map((await Promise.all(read)).toSorted(([a], [b]) => (a < b ? -1 : 1))) }
+}

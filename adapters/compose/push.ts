@@ -57,7 +57,7 @@ async function withFolder<T>(path: string, work: (dir: string, isBundle: boolean
  * @example await pushFolder({ dir: './my-prompt', repo: 'me/t5-small-sst2' })
  */
 export async function pushFolder(options: PushFolderOptions): Promise<PushedFolder> {
-  const { hubUrl, token, offline } = readHubEnvironment()
+  const { offline, cacheDir: _, ...access } = readHubEnvironment()
   if (offline) throw new HubError('hub-offline', 'Offline (HF_HUB_OFFLINE): nothing can be pushed. Unset it to go online.')
   const { repo, license, language, keepCard = false, dryRun = false } = options
   return withFolder(options.dir, async (dir, isBundle) => {
@@ -65,6 +65,6 @@ export async function pushFolder(options: PushFolderOptions): Promise<PushedFold
     const writes = !keepCard && !dryRun && (await mayWriteCard(dir))
     const facts = { repo, ...(license === undefined ? {} : { license }), ...(language === undefined ? {} : { language }) }
     const written = writes ? await writeCard(dir, facts) : []
-    return { ...(await pushPrompt({ hubUrl, token, ...options, dir })), written: isBundle ? [] : written }
+    return { ...(await pushPrompt({ ...access, ...options, dir })), written: isBundle ? [] : written }
   })
 }

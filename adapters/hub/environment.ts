@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
+import { proxyFetch } from './proxy.ts'
 
 export interface HubEnvironment {
   /** HF_ENDPOINT, without a slash at its end. */
@@ -13,6 +14,8 @@ export interface HubEnvironment {
   readonly cacheDir: string
   /** HF_HUB_OFFLINE */
   readonly offline: boolean
+  /** Goes through HTTPS_PROXY, HTTP_PROXY and NO_PROXY; absent where no proxy is set. */
+  readonly fetch?: typeof fetch
 }
 
 type Variables = Readonly<Record<string, string | undefined>>
@@ -42,7 +45,7 @@ function checkUrl(text: string): string {
 
 /**
  * Where the Hub is, who we are there and where its files are kept.
- * @throws {ConfigError} `hub-endpoint`
+ * @throws {ConfigError} `hub-endpoint` | `hub-proxy`
  */
 export function readHubEnvironment(env: Variables = process.env): HubEnvironment {
   const home = homedir()
@@ -51,10 +54,12 @@ export function readHubEnvironment(env: Variables = process.env): HubEnvironment
   const implicit = !isTrue(env['HF_HUB_DISABLE_IMPLICIT_TOKEN'])
   const tokenFile = untilde(filled(env['HF_TOKEN_PATH']) ?? join(hfHome, 'token'), home)
   const token = implicit ? (filled(env['HF_TOKEN']) ?? filled(env['HUGGING_FACE_HUB_TOKEN']) ?? tokenFrom(tokenFile)) : undefined
+  const through = proxyFetch(env)
   return {
     hubUrl: checkUrl(filled(env['HF_ENDPOINT']) ?? 'https://huggingface.co'),
     ...(token === undefined ? {} : { token }),
     cacheDir: untilde(filled(env['HF_HUB_CACHE']) ?? filled(env['HUGGINGFACE_HUB_CACHE']) ?? join(hfHome, 'hub'), home),
     offline: isTrue(env['HF_HUB_OFFLINE']) || isTrue(env['TRANSFORMERS_OFFLINE']),
+    ...(through === undefined ? {} : { fetch: through }),
   }
 }

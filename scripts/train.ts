@@ -48,6 +48,12 @@ export const train: Command = command({
     stepOffset: { kind: 'number', value: 'N', help: 'steps Adafactor counts before the first (default 1100000, as the paper ran it)' },
     clip: { kind: 'number', value: 'X', help: 'largest norm of the gradient (default: none)' },
     seed: { kind: 'number', value: 'N', help: 'seed of the order and the initial prompt (default 0)' },
+    seeds: {
+      kind: 'number',
+      value: 'K',
+      help: 'prompts trained together, of this seed and the next, for an ensemble: one folder each in --out',
+    },
+    zLoss: { kind: 'number', value: 'X', help: "weight of T5X's z-loss (default 0; T5X trained with 1e-4)" },
     evalEvery: { kind: 'number', value: 'N', help: 'steps between evaluations (default 1000)' },
     patience: { kind: 'number', value: 'N', help: 'evaluations without a better one before the run ends (default: never)' },
     maxInput: { kind: 'number', value: 'T', help: 'input tokens kept (default 512)' },
@@ -72,6 +78,7 @@ export const train: Command = command({
     'soft-prompts train --model google/t5-base-lm-adapt --dataset nyu-mll/glue --config sst2 --dev-split validation --preset sst2 --out sst2',
     'soft-prompts train --model ./t5 --data mail.csv --template "subject: {subject} text: {body}" --target folder --out mail',
     'soft-prompts train --model ./t5 --data reviews.jsonl --out my-prompt --steps 60000 --resume',
+    'soft-prompts train --model ./t5 --data reviews.jsonl --hold-out 200 --out five --seeds 5',
   ],
   run: async (_, flags, out) => {
     const { drainTraining, trainPrompt } = await import('../adapters/compose/train.ts')
@@ -105,6 +112,7 @@ export const train: Command = command({
       weightDecay: flags.weightDecay,
       stepOffset: flags.stepOffset,
       clipNorm: flags.clip,
+      zLoss: flags.zLoss,
       seed: flags.seed,
       evalEvery: flags.evalEvery,
       patience: flags.patience,

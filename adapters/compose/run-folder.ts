@@ -1,18 +1,18 @@
-/** What a run keeps on disk, in `checkpoint/` of its folder: the state, replaced in one rename, and the log, appended. An artifact beside it stays whole meanwhile. */
+/** What a run keeps on disk, in `checkpoint/` of its folder: the state (of all prompts, where several train together), replaced in one rename, and the log, appended. An artifact beside it stays whole meanwhile. */
 import { appendFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError, MismatchError } from '../../src/errors.ts'
 import { parseCheckpoint, formatCheckpoint } from '../../src/train/checkpoint.ts'
 import type { LogLine } from '../../src/train/events.ts'
 import type { TrainState } from '../../src/train/state.ts'
 
 export interface RunFolder {
   /** The state to go on from; undefined for a new run. */
-  readonly saved: TrainState | undefined
-  save(state: TrainState): Promise<void>
-  log(line: LogLine): Promise<void>
-  /** Copies the log to its place beside the artifact, by this name. */
-  publishLog(name: string): Promise<void>
+  readonly saved: readonly TrainState[] | undefined
+  save(states: readonly TrainState[]): Promise<void>
+  log(lane: number, line: LogLine): Promise<void>
+  /** Copies the log of a prompt to this path, beside its artifact. */
+  publishLog(lane: number, path: string): Promise<void>
 }
 
 const missing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
@@ -53,10 +53,14 @@ const unwritten = (path: string, cause: unknown): ConfigError =>
  * Opens the folder of a run: with `resume` where it stopped, else empty.
  * @throws {ConfigError} `out-not-empty` where another run lies there and neither `resume` nor `overwrite` is set; `run-write` for a full disk, here and in what it returns.
  */
-export async function openRunFolder(dir: string, options: { readonly resume?: boolean; readonly overwrite?: boolean }): Promise<RunFolder> {
+export async function openRunFolder(
+  dir: string,
+  lanes: number,
+  options: { readonly resume?: boolean; readonly overwrite?: boolean },
+): Promise<RunFolder> {
   const folder = join(dir, 'checkpoint')
   const path = join(folder, 'state.safetensors')
-  const logPath = join(folder, 'training_log.jsonl')
+  const logPath = (lane: number): string => join(folder, lanes === 1 ? 'training_log.jsonl' : `training_log-${lane}.jsonl`)
   const bytes = await readIfThere(path)
   if (bytes && !options.resume && !options.overwrite) {
     throw new ConfigError(
@@ -70,14 +74,24 @@ export async function openRunFolder(dir: string, options: { readonly resume?: bo
   const saved = bytes && options.resume ? parseCheckpoint(bytes, path) : undefined
   await mkdir(folder, { recursive: true })
   if (!saved) await rm(path, { force: true })
-  await replaceFile(logPath, new TextEncoder().encode(saved ? linesUpTo(await readIfThere(logPath), saved.step) : ''))
+  if (saved && saved.length !== lanes) {
+    throw new MismatchError(
+      'resume-mismatch',
+      `The checkpoint in ${dir} is of ${saved.length} prompts trained together, this run is of ${lanes}. Resume with as many seeds, or train anew into another folder.`,
+      { facts: { saved: saved.length, lanes } },
+    )
+  }
+  for (let lane = 0; lane < lanes; lane++) {
+    const lines = saved ? linesUpTo(await readIfThere(logPath(lane)), saved[lane]?.step ?? 0) : ''
+    await replaceFile(logPath(lane), new TextEncoder().encode(lines))
+  }
   return {
     saved,
-    save: (state) => replaceFile(path, formatCheckpoint(state)),
-    publishLog: async (name) => replaceFile(join(dir, name), await readFile(logPath)),
-    log: (line) =>
-      appendFile(logPath, `${JSON.stringify(line)}\n`).catch((cause: unknown) => {
-        throw unwritten(logPath, cause)
+    save: (states) => replaceFile(path, formatCheckpoint(states)),
+    publishLog: async (lane, to) => replaceFile(to, await readFile(logPath(lane))),
+    log: (lane, line) =>
+      appendFile(logPath(lane), `${JSON.stringify(line)}\n`).catch((cause: unknown) => {
+        throw unwritten(logPath(lane), cause)
       }),
   }
 }

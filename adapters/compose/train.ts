@@ -1,5 +1,7 @@
 /** Trains a prompt from a base model and data files into a folder: the library's `train`. */
 import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { encodeExamples, labelsOf, type EncodedExample } from '../../src/data/examples.ts'
 import { holdOut } from '../../src/data/split.ts'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
@@ -15,9 +17,10 @@ import { checkResume } from '../../src/train/checkpoint.ts'
 import { evaluate } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
-import { trainLoop, type Evaluation } from '../../src/train/loop.ts'
+import type { Evaluation } from '../../src/train/loop.ts'
 import { makeRecipe, type TrainRecipe } from '../../src/train/recipe.ts'
 import type { RunIdentity, TrainState } from '../../src/train/state.ts'
+import { trainTogether } from '../../src/train/together.ts'
 import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
 import { writeCard } from './card.ts'
@@ -39,6 +42,8 @@ export interface TrainPromptOptions extends DataOptions {
   readonly dev?: DataSource
   /** Folder of the artifact and the run's checkpoint. */
   readonly out: string
+  /** Prompts trained together, of the recipe's seed and those that follow it; each gets a folder `seed-…` in `out`. Default 1, in `out` itself. */
+  readonly seeds?: number
   /** What differs from the paper's recipe. */
   readonly recipe?: Readonly<Partial<Record<keyof TrainRecipe, unknown>>>
   /** Label words; default: the answers of the data, where they repeat. `false` = compare generated text. */
@@ -62,8 +67,9 @@ export interface TrainPromptOptions extends DataOptions {
   readonly failures?: number
 }
 
+/** Where several prompts train together, `seed` says whose event it is. */
 export type TrainPromptEvent =
-  | TrainEvent
+  | (TrainEvent & { readonly seed?: number })
   | {
       readonly type: 'prepared'
       readonly base: string
@@ -73,10 +79,11 @@ export type TrainPromptEvent =
       readonly truncatedInputs: number
       readonly truncatedTargets: number
       readonly recipe: TrainRecipe
+      readonly seeds: number
       /** The step the run goes on from. */
       readonly resumedAt: number
     }
-  | { readonly type: 'written'; readonly dir: string }
+  | { readonly type: 'written'; readonly dir: string; readonly seed?: number }
 
 export interface TrainPromptResult {
   readonly reason: FinishReason
@@ -85,6 +92,8 @@ export interface TrainPromptResult {
   readonly prompt?: SoftPrompt
   readonly bestStep?: number
   readonly metrics?: readonly Metric[]
+  /** Where several prompts trained together: each of them; the fields above are those of the best. */
+  readonly runs?: readonly (TrainPromptResult & { readonly seed: number; readonly dir: string })[]
 }
 
 const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
@@ -110,16 +119,29 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   const limits = { maxInput: recipe.maxInputTokens, maxTarget: recipe.maxTargetTokens }
   const encoded = encodeExamples(data.examples, base.tokenizer, limits)
   const described = await baseModel(base)
-  const initial = await initialPrompt(options, recipe, base, labels)
-  const identity: RunIdentity = {
-    recipe,
-    data: data.sha256,
-    ...(dev ? { dev: dev.sha256 } : {}),
-    base: sha256(JSON.stringify(described.fingerprint ?? described.id)),
-    start: sha256(bytesOf(initial)),
+  const { seeds = 1 } = options
+  if (!Number.isSafeInteger(seeds) || seeds < 1) {
+    throw new ConfigError('train-seeds', `The number of seeds must be a whole number of at least 1, got ${seeds}.`, {
+      facts: { got: seeds },
+    })
   }
-  const folder = await openRunFolder(options.out, options)
-  if (folder.saved) checkResume(folder.saved.identity, identity)
+  const lanes = await Promise.all(
+    Array.from({ length: seeds }, async (_, index) => {
+      const own = { ...recipe, seed: recipe.seed + index }
+      const initial = await initialPrompt(options, own, base, labels)
+      const identity: RunIdentity = {
+        recipe: own,
+        data: data.sha256,
+        ...(dev ? { dev: dev.sha256 } : {}),
+        base: sha256(JSON.stringify(described.fingerprint ?? described.id)),
+        start: sha256(bytesOf(initial)),
+      }
+      return { identity, initial, seed: own.seed, dir: seeds === 1 ? options.out : join(options.out, `seed-${own.seed}`) }
+    }),
+  )
+  const folder = await openRunFolder(options.out, seeds, options)
+  for (const [index, saved] of (folder.saved ?? []).entries())
+    checkResume(saved.identity, (lanes[index] as (typeof lanes)[number]).identity)
   yield {
     type: 'prepared',
     base: base.id,
@@ -129,7 +151,8 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     truncatedInputs: encoded.truncatedInputs,
     truncatedTargets: encoded.truncatedTargets,
     recipe,
-    resumedAt: folder.saved?.step ?? 0,
+    seeds,
+    resumedAt: folder.saved?.[0]?.step ?? 0,
   }
   const devTargets = dev?.examples.map(({ target }) => target)
   for (const advice of [...adviseBase(base.id, base.config.width), ...(labels ? adviseLabels(labels, base.tokenizer, devTargets) : [])]) {
@@ -137,7 +160,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   }
 
   const maxTargetTokens = encoded.examples.reduce((most, { targetIds }) => Math.max(most, targetIds.length), 1)
-  const program = await engine.load(buildStep(base.config, { maxTargetTokens }), base.weights)
+  const program = await engine.load(buildStep(base.config, { maxTargetTokens, zLoss: recipe.zLoss }), base.weights)
   let model: Promise<Seq2Seq> | undefined
   const devRows = dev && withTargets(dev, encodeExamples(dev.examples, base.tokenizer, limits).examples)
   const seq2seq = (): Promise<Seq2Seq> => (model ??= emittedSeq2Seq(engine, base.config, base.weights))
@@ -151,32 +174,45 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
         ...(labels ? { labels } : {}),
         split: 'dev',
         maxNewTokens: recipe.maxTargetTokens,
+        ...(options.signal ? { signal: options.signal } : {}),
       },
       { data: prompt, width: base.config.width },
     )
     return { metrics: metrics.map((metric) => Object.assign(metric, { step })), warnings }
   }
   try {
-    const events = trainLoop({
-      identity,
+    const runs: NonNullable<TrainPromptResult['runs']>[number][] = []
+    const events = trainTogether({
+      lanes: lanes.map(({ identity, initial }, index) => ({
+        identity,
+        initial,
+        ...(folder.saved?.[index] ? { resume: folder.saved[index] } : {}),
+      })),
       examples: encoded.examples,
       padId: base.tokenizer.padId,
-      initial,
       step: gradientStep(program, base.config),
       now: () => performance.now(),
       ...(devRows ? { evaluate: evaluateAt } : {}),
-      ...(folder.saved ? { resume: folder.saved } : {}),
       ...(options.signal ? { signal: options.signal } : {}),
       ...(options.timeLimitMs === undefined ? {} : { timeLimitMs: options.timeLimitMs }),
       ...(options.checkpointMs === undefined ? {} : { checkpointMs: options.checkpointMs }),
     })
-    for await (const event of events) {
-      if (event.type === 'log') await folder.log(event.line)
-      if (event.type === 'checkpoint') await folder.save(event.state)
-      yield event
+    for await (const told of events) {
+      if ('states' in told) {
+        await folder.save(told.states)
+        continue
+      }
+      const { lane, event } = told
+      const { dir, seed, identity } = lanes[lane] as (typeof lanes)[number]
+      if (event.type === 'log') await folder.log(lane, event.line)
+      const whose = seeds === 1 ? {} : { seed }
+      yield { ...event, ...whose }
       if (event.type !== 'finished') continue
       const { reason, state } = event
-      if (reason === 'aborted') return { reason, step: state.step }
+      if (reason === 'aborted') {
+        runs.push({ seed, dir, reason, step: state.step })
+        continue
+      }
       const found = await gatherEvidence({
         base,
         prompt: state.best?.prompt ?? state.prompt,
@@ -187,13 +223,28 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
         failures: options.failures ?? 0,
         model: seq2seq,
       })
-      const prompt = finishedPrompt(state, base, { ...manifestOf(options, recipe, data, given, labels), base: described }, found)
-      await folder.publishLog(LOG_FILE)
-      await writePromptFolder(prompt, options.out, { log: LOG_FILE, heads: base.config.heads, layers: base.config.encoderLayers })
-      await writeCard(options.out)
-      yield { type: 'written', dir: options.out }
+      const facts = { ...manifestOf(options, identity.recipe, data, given, labels), base: described }
+      const prompt = finishedPrompt(state, base, facts, found)
+      await mkdir(dir, { recursive: true })
+      await folder.publishLog(lane, join(dir, LOG_FILE))
+      await writePromptFolder(prompt, dir, { log: LOG_FILE, heads: base.config.heads, layers: base.config.encoderLayers })
+      await writeCard(dir)
+      yield { type: 'written', dir, ...whose }
       const { bestStep, metrics } = prompt.manifest
-      return { reason, step: state.step, prompt, ...(bestStep === undefined ? {} : { bestStep }), ...(metrics ? { metrics } : {}) }
+      runs.push({
+        seed,
+        dir,
+        reason,
+        step: state.step,
+        prompt,
+        ...(bestStep === undefined ? {} : { bestStep }),
+        ...(metrics ? { metrics } : {}),
+      })
+    }
+    const [best] = runs.toSorted((a, b) => (figure(b) > figure(a) ? 1 : figure(b) < figure(a) ? -1 : 0) || a.seed - b.seed)
+    if (best) {
+      const { seed: _, dir: __, ...result } = best
+      return seeds === 1 ? result : { ...result, runs: runs.toSorted((a, b) => a.seed - b.seed) }
     }
     throw new ConfigError('training-unfinished', 'The training loop ended without saying why.')
   } finally {
@@ -201,6 +252,8 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     await (await model)?.dispose()
   }
 }
+
+const figure = ({ metrics }: TrainPromptResult): number => metrics?.[0]?.value ?? -Infinity
 
 /** Runs a training to its end, handing each event to `onEvent`. */
 export async function drainTraining(

@@ -34,8 +34,10 @@ const WHY: Readonly<Record<TrainPromptResult['reason'], string>> = {
 export function trainingView(out: Output, dir: string): TrainingView {
   let bar: Progress | undefined
   let pending: Promise<void> | undefined
+  const metrics = new Map<number | undefined, number>()
   let metric = ''
   let loss = 0
+  let first: number | undefined // of seeds trained together, the one whose steps are shown
   const warned = new Set<string>()
   const show = (event: TrainPromptEvent): void => {
     if (event.type === 'prepared') {
@@ -44,8 +46,9 @@ export function trainingView(out: Output, dir: string): TrainingView {
         `${event.base}: ${event.rows} rows${event.devRows > 0 ? `, ${event.devRows} to evaluate on` : ''}${event.labels ? `; labels ${event.labels.join(', ')}` : ''}`,
       )
       out.line(
-        `${recipe.length} virtual tokens, ${recipe.steps} steps of ${recipe.batch * recipe.accumulate}, ${recipe.optimizer} at ${recipe.learningRate}, seed ${recipe.seed}`,
+        `${recipe.length} virtual tokens, ${recipe.steps} steps of ${recipe.batch * recipe.accumulate}, ${recipe.optimizer} at ${recipe.learningRate}, seed ${recipe.seed}${event.seeds > 1 ? ` to ${recipe.seed + event.seeds - 1} together` : ''}`,
       )
+      first = event.seeds > 1 ? recipe.seed : undefined
       if (event.resumedAt > 0) out.line(`going on after step ${event.resumedAt}`)
       if (event.truncatedInputs > 0)
         out.note(
@@ -56,6 +59,7 @@ export function trainingView(out: Output, dir: string): TrainingView {
           `warning: ${event.truncatedTargets} of ${event.rows} targets are longer than ${recipe.maxTargetTokens} tokens and were cut (--max-target)`,
         )
     } else if (event.type === 'started') {
+      if (event.seed !== first) return
       out.line(
         `${event.stepMs.toFixed(0)} ms for the first step: about ${formatDuration(event.estimateMs)} in all; Ctrl-C saves, --resume goes on`,
       )
@@ -63,14 +67,17 @@ export function trainingView(out: Output, dir: string): TrainingView {
         bar = made
       })
     } else if (event.type === 'step') {
+      if (event.seed !== first) return
       loss = loss === 0 ? event.loss : 0.98 * loss + 0.02 * event.loss
       bar?.update(
         event.step,
         `loss ${loss.toFixed(3)}${metric} ${event.examplesPerSecond.toFixed(0)} rows/s, ${formatDuration(event.leftMs)} left`,
       )
     } else if (event.type === 'evaluated') {
-      const [first] = event.metrics
-      if (first) metric = `, ${first.name} ${(100 * first.value).toFixed(1)}%`
+      const [main] = event.metrics
+      if (!main) return
+      metrics.set(event.seed, main.value)
+      metric = `, ${main.name} ${[...metrics.values()].map((value) => (100 * value).toFixed(1)).join(' ')}%`
     } else if (event.type === 'warning' && !warned.has(event.code)) {
       warned.add(event.code)
       out.note(`warning${event.step > 0 ? ` (step ${event.step})` : ''}: ${event.message}`)
@@ -78,12 +85,27 @@ export function trainingView(out: Output, dir: string): TrainingView {
   }
   return {
     show,
-    finish: ({ reason, step, bestStep, metrics }) => {
+    finish: (result) => {
       bar?.stop()
-      out.line(`${WHY[reason]} at step ${step}`)
-      if (reason === 'aborted') out.line(`saved; go on with --resume --out ${dir}`)
-      else out.line(`${dir}: the prompt of step ${bestStep}${metrics ? `, ${metrics.map(formatMetric).join(', ')}` : ''}`)
-      out.result({ out: dir, reason, step, bestStep, metrics })
+      const { runs } = result
+      for (const { dir: at, reason, step, bestStep, metrics: figures } of runs ?? [{ ...result, dir }]) {
+        const what = runs ? `${at}: ` : ''
+        out.line(`${what}${WHY[reason]} at step ${step}`)
+        if (reason !== 'aborted')
+          out.line(`${at}: the prompt of step ${bestStep}${figures ? `, ${figures.map(formatMetric).join(', ')}` : ''}`)
+      }
+      if ((runs ?? [result]).some(({ reason }) => reason === 'aborted')) out.line(`saved; go on with --resume --out ${dir}`)
+      const plain = ({ reason, step, bestStep, metrics: figures }: TrainPromptResult): object => ({
+        reason,
+        step,
+        bestStep,
+        metrics: figures,
+      })
+      out.result({
+        out: dir,
+        ...plain(result),
+        ...(runs ? { runs: runs.map((run) => ({ seed: run.seed, out: run.dir, ...plain(run) })) } : {}),
+      })
     },
     stop: () => {
       void pending?.then(() => bar?.stop())

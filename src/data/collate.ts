@@ -54,3 +54,28 @@ export function collate(examples: readonly EncodedExample[], padId: number): Tra
     promptIndex: tensor('I64', [examples.length], new BigInt64Array(examples.length)),
   }
 }
+
+/** Batches of several prompts as one, padded to the longest; rows of batch k train prompt k. */
+export function joinBatches(batches: readonly TrainBatch[], padId: number): TrainBatch {
+  const widest = (of: (batch: TrainBatch) => Tensor): number => Math.max(...batches.map((batch) => of(batch).shape[1] ?? 0))
+  const rows = batches.map(({ rowWeight }) => rowWeight.data.length)
+  const all = rows.reduce((sum, count) => sum + count, 0)
+  const join = (of: (batch: TrainBatch) => Tensor<'I64'>, filler: bigint): Tensor<'I64'> => {
+    const width = widest(of)
+    const data = new BigInt64Array(all * width).fill(filler)
+    let row = 0
+    for (const batch of batches) {
+      const given = of(batch)
+      const [count = 0, own = 0] = given.shape
+      for (let index = 0; index < count; index++, row++) data.set(given.data.subarray(index * own, (index + 1) * own), row * width)
+    }
+    return tensor('I64', [all, width], data)
+  }
+  return {
+    inputIds: join(({ inputIds }) => inputIds, BigInt(padId)),
+    attentionMask: join(({ attentionMask }) => attentionMask, 0n),
+    labels: join(({ labels }) => labels, IGNORED),
+    rowWeight: tensor('F32', [all], Float32Array.from(batches.flatMap(({ rowWeight }) => [...rowWeight.data]))),
+    promptIndex: tensor('I64', [all], BigInt64Array.from(rows.flatMap((count, prompt) => Array<bigint>(count).fill(BigInt(prompt))))),
+  }
+}

@@ -128,16 +128,32 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
     return left * stepMs.value + (options.evaluate ? Math.ceil(left / recipe.evalEvery) * evalMs.value : 0)
   }
   const reason = (): FinishReason | undefined => {
+    if (signal?.aborted && state.evaluationDue) return 'aborted'
     if (state.step >= recipe.steps) return 'steps'
     if (recipe.patience > 0 && state.stale >= recipe.patience) return 'patience'
     if (signal?.aborted) return 'aborted'
     return options.timeLimitMs !== undefined && now() - began >= options.timeLimitMs ? 'time' : undefined
   }
 
+  const evaluateNow = async function* (): AsyncGenerator<TrainEvent, void> {
+    if (!options.evaluate) return
+    const before = now()
+    state.evaluationDue = true
+    yield* evaluated(options.evaluate, state, signal)
+    evalMs.add(now() - before)
+  }
+  if (state.evaluationDue) yield* evaluateNow()
   let end = reason()
   while (end === undefined) {
     const from = now()
-    const { gradient, loss, tokens } = await gradientOf(options, plan, state)
+    let made: Gradient
+    try {
+      made = await gradientOf(options, plan, state)
+    } catch (error) {
+      if (!signal?.aborted) throw error
+      break
+    }
+    const { gradient, loss, tokens } = made
     const norm = clipNorm(gradient, recipe.clipNorm > 0 ? recipe.clipNorm : Infinity)
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
       throw new ConfigError(
@@ -177,11 +193,7 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
       yield { type: 'log', line }
     }
     const due = state.step % recipe.evalEvery === 0 || state.step === recipe.steps
-    if (due && options.evaluate) {
-      const before = now()
-      yield* evaluated(options.evaluate, state)
-      evalMs.add(now() - before)
-    }
+    if (due) yield* evaluateNow()
     end = reason()
     if (end === undefined && (due || now() - saved >= (options.checkpointMs ?? CHECKPOINT_MS))) {
       yield { type: 'checkpoint', state: copyState(state) }
@@ -189,11 +201,24 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
     }
   }
   yield { type: 'checkpoint', state: copyState(state) }
-  yield { type: 'finished', reason: end, state: copyState(state) }
+  yield { type: 'finished', reason: end ?? 'aborted', state: copyState(state) }
 }
 
-async function* evaluated(evaluate: NonNullable<TrainOptions['evaluate']>, state: TrainState): AsyncGenerator<TrainEvent, void> {
-  const { metrics, warnings = [] } = await evaluate(state.prompt, state.step)
+/** Evaluates the state, unless the signal cuts it short: then it stays due. */
+async function* evaluated(
+  evaluate: NonNullable<TrainOptions['evaluate']>,
+  state: TrainState,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TrainEvent, void> {
+  let evaluation: Evaluation
+  try {
+    evaluation = await evaluate(state.prompt, state.step)
+  } catch (error) {
+    if (signal?.aborted) return
+    throw error
+  }
+  const { metrics, warnings = [] } = evaluation
+  delete state.evaluationDue
   const value = metrics[0]?.value ?? 0
   // Of equals the earlier step stays.
   const best = state.best === undefined || value > (state.best.metrics[0]?.value ?? -Infinity)

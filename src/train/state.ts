@@ -29,6 +29,8 @@ export interface TrainState {
   readonly prompt: Float32Array // [P, D]
   readonly optimizer: OptimizerState
   best?: Best
+  /** The run was stopped while this step's evaluation ran: it comes first when the run goes on. */
+  evaluationDue?: true
   /** Evaluations since the best one. */
   stale: number
   /** Loss summed over the target tokens since the last log line. */

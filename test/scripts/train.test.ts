@@ -82,6 +82,26 @@ describe('train', () => {
     expect(FILES.map((file) => bytes('killed', file))).toEqual(FILES.map((file) => bytes('whole', file)))
   })
 
+  it('seeds trained together write a folder each, the same bytes when killed with -9 and resumed', async () => {
+    const together = (out: string): string[] => args(out, '--seeds', '3', '--resume', '--steps', '20', '--patience', '1', '--json')
+    const { code, stdout } = await cli.run(together('seeds'))
+    expect(code).toBe(0)
+    const { runs } = JSON.parse(stdout) as { runs: { seed: number; out: string; step: number }[] }
+    expect(runs.map(({ seed, out }) => [seed, out])).toEqual([3, 4, 5].map((seed) => [seed, join(dir, 'seeds', `seed-${seed}`)]))
+    for (let kills = 0; ; kills++) {
+      const child = cli.start(together('seeds-killed'))
+      for (const stream of [child.stdout, child.stderr]) stream?.resume()
+      child.stdin?.end()
+      const closed = new Promise<number | null>((resolve) => child.on('close', resolve))
+      const timer = setTimeout(() => child.kill('SIGKILL'), kills >= 3 ? 1e6 : 700 + Math.random() * 700)
+      if ((await closed) === 0) break
+      clearTimeout(timer)
+    }
+    const all = (out: string): string[] => [3, 4, 5].flatMap((seed) => FILES.map((file) => bytes(join(out, `seed-${seed}`), file)))
+    expect(all('seeds-killed')).toEqual(all('seeds'))
+    expect(new Set(all('seeds')).size).toBeGreaterThan(FILES.length)
+  })
+
   it('stops on Ctrl-C, saved, and goes on', async () => {
     const child = cli.start(args('stopped', '--steps', '4000'))
     let out = ''

@@ -84,12 +84,12 @@ describe('trainLoop', () => {
     async (optimizer) => {
       const options = (): TrainOptions => optionsOf({ optimizer, learningRate: 0.01, schedule: 'cosine', warmup: 3 }, { evaluate })
       const whole = await collect(options())
-      const end = formatCheckpoint(last(whole).state)
+      const end = formatCheckpoint([last(whole).state])
       const checkpoints = of(whole, 'checkpoint')
       expect(checkpoints.length).toBeGreaterThanOrEqual(40)
       for (const { state } of checkpoints) {
-        const resumed = await collect({ ...options(), resume: parseCheckpoint(formatCheckpoint(state)) })
-        expect(formatCheckpoint(last(resumed).state)).toEqual(end)
+        const resumed = await collect({ ...options(), resume: parseCheckpoint(formatCheckpoint([state]))[0]! })
+        expect(formatCheckpoint([last(resumed).state])).toEqual(end)
         const later = withoutTimes(whole).filter(
           (event) => ((event as { step?: number }).step ?? (event as { line: { step: number } }).line.step) > state.step,
         )
@@ -103,10 +103,10 @@ describe('trainLoop', () => {
     const kept: Extract<TrainEvent, { type: 'checkpoint' }>[] = []
     await collect(optionsOf(), (event) => {
       if (event.type !== 'checkpoint') return
-      seen.push(formatCheckpoint(event.state))
+      seen.push(formatCheckpoint([event.state]))
       kept.push(event)
     })
-    expect(kept.map(({ state }) => formatCheckpoint(state))).toEqual(seen)
+    expect(kept.map(({ state }) => formatCheckpoint([state]))).toEqual(seen)
   })
 
   it('keeps the best evaluated step, the earlier of equals', async () => {

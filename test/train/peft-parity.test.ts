@@ -67,7 +67,7 @@ it('20 steps have the losses of PEFT', async () => {
   const losses: number[] = []
   for (let from = 0; from < golden.order.length; from += golden.batch) {
     const batch = golden.order.slice(from, from + golden.batch).map((row) => examples[row] as EncodedExample)
-    const { rowLoss, rowTokens, gradient } = await step(collate(batch, tokenizer.padId), prompt)
+    const { rowLoss, rowTokens, gradient } = await step(collate(batch, tokenizer.padId), [prompt])
     losses.push(rowLoss.reduce((sum, value) => sum + value) / rowTokens.reduce((sum, value) => sum + value))
     optimizer.update(state, prompt, gradient, recipe.learningRate)
   }

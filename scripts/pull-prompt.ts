@@ -12,19 +12,20 @@ export const pull: Command = command({
     out: { kind: 'string', value: 'dir', help: 'write the prompt to this folder too' },
     bundle: { kind: 'string', value: 'file', help: 'write the prompt to this .tar.gz too' },
     force: { kind: 'boolean', help: 'replace another prompt that lies in --out' },
-    save: { kind: 'boolean', help: 'pin what was pulled in the lock file' },
+    base: { kind: 'string', choices: ['onnx', 'weights'], value: 'parts', help: "fetch the base model's files too" },
+    save: { kind: 'boolean', help: 'pin what was pulled in the lock file, with --base the model too' },
     frozen: { kind: 'boolean', help: 'pull exactly what the lock file pins, or fail' },
     lockFile: { kind: 'string', value: 'file', help: 'the lock file', default: 'prompts.lock.json' },
     offline: { kind: 'boolean', help: 'use what was pulled before, ask nobody (also HF_HUB_OFFLINE=1)' },
   },
   examples: [
     'pull-prompt me/t5-small-sst2',
-    'pull-prompt me/t5-small-sst2 --out ./prompts/sst2 --save',
-    'pull-prompt me/t5-small-sst2 --frozen',
+    'pull-prompt me/t5-small-sst2 --out ./prompts/sst2 --save --base onnx',
+    'pull-prompt me/t5-small-sst2 --frozen --base onnx',
   ],
   async run([repo = ''], flags, out) {
     const { pullRepository } = await import('../adapters/compose/pull.ts')
-    const { revision, bundle, out: target, force = false, save = false, frozen = false, lockFile, offline } = flags
+    const { revision, bundle, out: target, base, force = false, save = false, frozen = false, lockFile, offline } = flags
     const pulled = await pullRepository({
       repo,
       force,
@@ -40,7 +41,15 @@ export const pull: Command = command({
       `${repo} at ${pulled.commit}: ${pulled.files.length} files, ${pulled.downloadedBytes === 0 ? 'all in the cache' : `${size} KB downloaded`}`,
     )
     out.line(pulled.dir)
-    out.result(pulled)
+    if (base === undefined) return out.result(pulled)
+    const { pullBase } = await import('../adapters/compose/pull-base.ts')
+    const baseDir = await pullBase(pulled.dir, base as 'onnx' | 'weights', {
+      frozen,
+      ...(save || frozen ? { lockFile } : {}),
+      ...(offline === undefined ? {} : { offline }),
+    })
+    out.line(baseDir)
+    out.result({ ...pulled, baseDir })
   },
 })
 

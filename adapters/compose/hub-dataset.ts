@@ -7,7 +7,7 @@ import type { RemoteFile } from '../hub/remote.ts'
 import { fetchSnapshot } from '../hub/snapshot.ts'
 import type { HubModelOptions } from './pull.ts'
 
-export interface HubDatasetOptions extends Omit<HubModelOptions, 'parts' | 'variant'> {
+export interface HubDatasetOptions extends Omit<HubModelOptions, 'parts' | 'variant' | 'lockFile' | 'frozen'> {
   readonly split?: string
   /** Configuration (subset), such as `sst2` of `nyu-mll/glue`. */
   readonly config?: string

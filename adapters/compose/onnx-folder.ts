@@ -18,6 +18,15 @@ const MIRRORS: Readonly<Record<string, string>> = {
   'google/flan-t5-base': 'Xenova/flan-t5-base',
 }
 
+/** Where one repository says this, the next may have the files. */
+const ELSEWHERE: ReadonlySet<string> = new Set([
+  'hub-not-a-model',
+  'hub-not-found',
+  'hub-repo-not-found',
+  'hub-offline',
+  'hub-lock-missing',
+])
+
 const isThere = (path: string, kind: 'isDirectory' | 'isFile'): Promise<boolean> =>
   stat(path).then(
     (found) => found[kind](),
@@ -55,7 +64,7 @@ export async function findOnnxFolder(base: BaseModel, variants: readonly string[
       if (await isThere(join(dir, 'onnx', `encoder_model${variants[0] ?? ''}.onnx`), 'isFile')) return dir
       tried.push(`${id} (not in the cache)`)
     } catch (error) {
-      if (!(error instanceof HubError) || !['hub-not-a-model', 'hub-not-found', 'hub-offline'].includes(error.code)) throw error
+      if (!(error instanceof HubError) || !ELSEWHERE.has(error.code)) throw error
       tried.push(`${id} (${error.code})`)
     }
   }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readHubEnvironment } from '../hub/environment.ts'
+import { checkModel, lockedModel, lockModel } from '../hub/lock-model.ts'
 import { pullPrompt, type Pulled, type PullOptions } from '../hub/pull.ts'
 import { fetchSnapshot, type Snapshot } from '../hub/snapshot.ts'
 import type { RemoteFile } from '../hub/remote.ts'
@@ -40,6 +41,10 @@ export interface HubModelOptions extends Partial<
   readonly parts?: ModelParts
   /** Ending of the ONNX files' names before `.onnx`: `` (float), `_quantized`, `_fp16`, … */
   readonly variant?: string
+  /** `prompts.lock.json` to record the files in, or with `frozen` to take them from. */
+  readonly lockFile?: string
+  /** Use exactly what the lock file pins, or fail. */
+  readonly frozen?: boolean
 }
 
 const SMALL = /^(config|generation_config|tokenizer_config|tokenizer|special_tokens_map|added_tokens)\.json$|^spiece\.model$/
@@ -68,11 +73,24 @@ function selectModel(files: readonly RemoteFile[], repo: string, parts: ModelPar
 /**
  * Fetches a base model into the shared cache: configuration, tokenizer, and weights or ONNX files.
  * @returns the snapshot; its `dir` is a model folder
- * @throws {HubError} `hub-not-a-model` | …
+ * @throws {HubError} `hub-not-a-model` | `hub-lock-missing` | `hub-lock-drift` | …
  * @example const { dir, commit } = await openHubModel('google-t5/t5-small')
  */
 export async function openHubModel(id: string, options: HubModelOptions = {}): Promise<Snapshot> {
-  const { parts = 'weights', variant = '', ...access } = options
+  const { parts = 'weights', variant = '', lockFile, frozen = false, ...access } = options
   const escaped = variant.replace(/[^\w]/g, '')
-  return fetchSnapshot({ ...readHubEnvironment(), ...access, repo: id, select: (files) => selectModel(files, id, parts, escaped) })
+  const select = (files: readonly RemoteFile[]): RemoteFile[] => selectModel(files, id, parts, escaped)
+  const fetchAt = (pin: { readonly revision?: string }): Promise<Snapshot> =>
+    fetchSnapshot({ ...readHubEnvironment(), ...access, ...pin, repo: id, select })
+  if (frozen) {
+    const path = lockFile ?? 'prompts.lock.json'
+    const locked = await lockedModel(path, id, access.revision)
+    // By commit: nobody is asked where the files are in the cache.
+    const snapshot = await fetchAt({ revision: locked.commit })
+    await checkModel(path, locked, snapshot)
+    return snapshot
+  }
+  const snapshot = await fetchAt({})
+  if (lockFile !== undefined) await lockModel(lockFile, snapshot)
+  return snapshot
 }

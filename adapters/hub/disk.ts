@@ -22,6 +22,13 @@ export async function gitBlobIdOf(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
+/** The sha256 of a file, read as a stream. */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const part of createReadStream(path)) hash.update(part as Buffer)
+  return hash.digest('hex')
+}
+
 /** Writes beside, flushes to the disk, renames over. */
 export async function writeAtomic(path: string, content: Uint8Array | string, mode = 0o644): Promise<void> {
   await mkdir(dirname(path), { recursive: true })

@@ -1,7 +1,10 @@
 /** `prompts.lock.json`: the prompts and base models an app uses, by commit and sha256 of each file. */
 import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { isMissing, writeAtomic } from './disk.ts'
+import { withLock } from './lock.ts'
+import { systemClock } from './retry.ts'
 
 export interface LockedFile {
   readonly path: string
@@ -65,19 +68,31 @@ export function withLocked(lock: Lock, group: 'prompts' | 'models', repo: string
   return { ...lock, [group]: Object.fromEntries(entries) }
 }
 
+/** Changes the file; one writer at a time, so that pulls side by side lose no entry. */
 export async function writeLock(path: string, change: (lock: Lock) => Lock): Promise<void> {
-  const old = await readLock(path)
-  const text = `${JSON.stringify(change(old), undefined, 2)}\n`
-  if (text !== `${JSON.stringify(old, undefined, 2)}\n`) await writeAtomic(path, text)
+  await withLock(`${resolve(path)}.lock`, systemClock, undefined, async () => {
+    const old = await readLock(path)
+    const text = `${JSON.stringify(change(old), undefined, 2)}\n`
+    if (text !== `${JSON.stringify(old, undefined, 2)}\n`) await writeAtomic(path, text)
+  })
 }
 
 /**
- * The pinned entry of a prompt.
+ * The pinned entry of a prompt or model.
  * @throws {HubError} `hub-lock-missing` | `hub-lock-drift` where another revision is asked for
  */
-export function checkLocked(lock: Lock, repo: string, revision: string | undefined, where: string): Locked {
-  const locked = lock.prompts[repo]
-  if (locked === undefined) throw new HubError('hub-lock-missing', `${where} does not pin ${repo}; pull it once without --frozen.`)
+export function checkLocked(
+  lock: Lock,
+  repo: string,
+  revision: string | undefined,
+  where: string,
+  group: 'prompts' | 'models' = 'prompts',
+): Locked {
+  const locked = lock[group][repo]
+  if (locked === undefined) {
+    const how = group === 'prompts' ? 'pull it once with --save' : 'pull its prompt once with --save --base'
+    throw new HubError('hub-lock-missing', `${where} does not pin ${repo}; ${how}.`)
+  }
   if (revision === undefined || revision === locked.revision || revision === locked.commit) return locked
   throw new HubError(
     'hub-lock-drift',

@@ -23,7 +23,13 @@ import { systemClock } from './retry.ts'
 const PARALLEL = 4
 
 /** What a listing that is wrong leads to. */
-const MISLISTED: ReadonlySet<string> = new Set(['hub-corrupt', 'hub-truncated', 'hub-file-not-found', 'hub-not-a-prompt', 'hub-not-a-model'])
+const MISLISTED: ReadonlySet<string> = new Set([
+  'hub-corrupt',
+  'hub-truncated',
+  'hub-file-not-found',
+  'hub-not-a-prompt',
+  'hub-not-a-model',
+])
 
 export interface SnapshotOptions extends HubAccess {
   readonly repo: string
@@ -45,7 +51,7 @@ export interface Snapshot {
   readonly commit: string
   /** The folder in the cache that holds the files. */
   readonly dir: string
-  /** Empty when offline: nobody was asked what belongs to the commit. */
+  /** Empty when offline and another client filled the cache: nobody was asked what belongs to the commit. */
   readonly files: readonly RemoteFile[]
   /** Bytes that came over the network. */
   readonly downloadedBytes: number
@@ -122,7 +128,11 @@ export async function fetchSnapshot(options: SnapshotOptions): Promise<Snapshot>
   const { revision = 'main', select } = options
   const repo: RepoRef = { type: options.type ?? 'model', name: checkRepoId(options.repo) }
   const cache = repoCache(options.cacheDir, repo)
-  if (options.offline) return { repo: repo.name, revision, files: [], downloadedBytes: 0, ...(await findSnapshot(cache, repo, revision)) }
+  if (options.offline) {
+    const found = await findSnapshot(cache, repo, revision)
+    const listed = await readListing(cache, found.commit)
+    return { repo: repo.name, revision, files: listed ? select(listed) : [], downloadedBytes: 0, ...found }
+  }
   const commit = isCommit(revision) ? revision : await resolveCommit(options, repo, revision)
   const use = async (listed: readonly RemoteFile[]): Promise<Snapshot> => {
     const files = select(listed)

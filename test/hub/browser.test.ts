@@ -21,6 +21,16 @@ function graph(file: string, seen: Set<string> = new Set()): Set<string> {
   return seen
 }
 
+const bytes = ({ files }: Awaited<ReturnType<typeof pullPromptFiles>>): Map<string, Buffer> =>
+  new Map([...files].map(([path, content]) => [path, Buffer.from(content)]))
+
+const changed =
+  (change: (text: string) => string): typeof fetch =>
+  async (input, init) => {
+    const response = await fetch(input, init)
+    return String(input).includes('/tree/') ? new Response(change(await response.text())) : response
+  }
+
 describe('in a browser', () => {
   it('loads nothing of Node and no package', () => {
     const loaded = [...graph(entry)]
@@ -35,8 +45,6 @@ describe('in a browser', () => {
     const base = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
     const { commit } = await pushPrompt({ ...base, dir: await promptFolder(1), private: true })
     await pushPrompt({ ...base, dir: await promptFolder(2) })
-    const bytes = ({ files }: Awaited<ReturnType<typeof pullPromptFiles>>): Map<string, Buffer> =>
-      new Map([...files].map(([path, content]) => [path, Buffer.from(content)]))
     expect(bytes(await pullPromptFiles(base))).toEqual(promptFiles(2))
     const pinned = await pullPromptFiles({ ...base, revision: commit ?? '' })
     expect(pinned.commit).toBe(commit)
@@ -62,12 +70,6 @@ describe('in a browser', () => {
   it('refuses listings that lie: sizes, names, no prompt', async () => {
     const server = await hub()
     await pushPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, dir: await promptFolder() })
-    const changed =
-      (change: (text: string) => string): typeof fetch =>
-      async (input, init) => {
-        const response = await fetch(input, init)
-        return String(input).includes('/tree/') ? new Response(change(await response.text())) : response
-      }
     const pull = (change: (text: string) => string): Promise<unknown> =>
       pullPromptFiles({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, fetch: changed(change) })
     await expect(pull((text) => text.replace(/"size":\d{3}/g, '"size":9'))).rejects.toMatchObject({ code: 'hub-file-too-large' })

@@ -1,14 +1,18 @@
 /** Base models and prompts by Hub id: fetched once, into the shared cache, and used from there. */
 import { commit, createRepo } from '@huggingface/hub'
-import { readdir, readFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { findPrompt } from '../../adapters/compose/find-prompt.ts'
 import { findBase } from '../../adapters/compose/open-base.ts'
 import { openHubDataset } from '../../adapters/compose/hub-dataset.ts'
 import { openHubModel } from '../../adapters/compose/pull.ts'
+import { findOnnxFolder } from '../../adapters/compose/onnx-folder.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
-import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, TOKEN } from './helpers.ts'
+import { commandLine, main } from '../../scripts/cli/main.ts'
+import { pull } from '../../scripts/pull-prompt.ts'
+import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, TOKEN, writeFiles } from './helpers.ts'
 
 const FILES: Readonly<Record<string, string>> = {
   'config.json': '{"model_type":"t5"}',
@@ -78,6 +82,93 @@ describe('by Hub id', () => {
     const dir = await promptFolder()
     expect(await findPrompt(dir)).toBe(dir)
     expect(await findPrompt('./me/sst2')).toBe('./me/sst2')
+  })
+})
+
+const pinned = async (lockFile: string): Promise<Record<string, { commit: string; files: { path: string; sha256: string }[] }>> =>
+  JSON.parse(await readFile(lockFile, 'utf8')).models
+const change = (path: string, text: string): Promise<unknown> =>
+  commit({
+    hubUrl: url,
+    accessToken: TOKEN,
+    repo: 'team/t5',
+    title: 'changed',
+    useXet: false,
+    operations: [{ operation: 'addOrUpdate', path, content: new Blob([text]) }],
+  })
+
+describe('prompts.lock.json', () => {
+  it('pins a base model by commit and sha256 of what was fetched; ONNX files and weights join', async () => {
+    const lockFile = join(await folder(), 'prompts.lock.json')
+    await Promise.all([openHubModel('team/t5', { parts: 'onnx', lockFile }), openHubModel('team/t5', { lockFile })])
+    const { 'team/t5': entry } = await pinned(lockFile)
+    const paths = [
+      'config.json',
+      'generation_config.json',
+      'model.safetensors',
+      'onnx/decoder_model_merged.onnx',
+      'onnx/encoder_model.onnx',
+      'tokenizer.json',
+    ]
+    expect(entry?.files.map(({ path }) => path)).toEqual(paths)
+    for (const { path, sha256 } of entry?.files ?? []) {
+      expect(sha256).toBe(
+        createHash('sha256')
+          .update(FILES[path] ?? '')
+          .digest('hex'),
+      )
+    }
+    // Pinned, it is what it was, whatever main holds now; and from the cache without a request.
+    await change('config.json', '{"model_type":"other"}')
+    seen.length = 0
+    const frozen = await openHubModel('team/t5', { parts: 'onnx', lockFile, frozen: true })
+    expect([frozen.commit, seen]).toEqual([entry?.commit, []])
+    expect(await readFile(join(frozen.dir, 'config.json'), 'utf8')).toBe(FILES['config.json'])
+    vi.stubEnv('HF_HUB_OFFLINE', '1')
+    expect((await openHubModel('team/t5', { lockFile, frozen: true })).dir).toBe(frozen.dir)
+  })
+
+  it('frozen refuses a model that drifted, files that are not pinned, and models that are not', async () => {
+    const lockFile = join(await folder(), 'prompts.lock.json')
+    await openHubModel('team/t5', { lockFile })
+    const frozen = (options: object = {}, id = 'team/t5'): Promise<unknown> => openHubModel(id, { lockFile, frozen: true, ...options })
+    await expect(frozen({ parts: 'onnx' })).rejects.toMatchObject({
+      code: 'hub-lock-drift',
+      message: expect.stringContaining('is not pinned'),
+    })
+    await expect(frozen({ revision: 'v2' })).rejects.toMatchObject({ code: 'hub-lock-drift' })
+    await expect(frozen({}, 'team/other')).rejects.toMatchObject({ code: 'hub-lock-missing' })
+    const text = await readFile(lockFile, 'utf8')
+    for (const offline of [false, true]) {
+      await writeFile(
+        lockFile,
+        text.replace(/"sha256": "(.)/, (_, digit: string) => `"sha256": "${digit === '0' ? '1' : '0'}`),
+      )
+      await expect(frozen({ offline })).rejects.toMatchObject({ code: 'hub-lock-drift', message: expect.stringContaining('other bytes') })
+    }
+  })
+
+  it('pull --save --base pins prompt and base; --frozen takes both, and an app does too', async () => {
+    const files = promptFiles()
+    const config = String(files.get('adapter_config.json')).replace('google-t5/t5-small', 'team/t5')
+    files.set('adapter_config.json', Buffer.from(config))
+    const dir = await writeFiles(join(await folder(), 'prompt'), files)
+    await pushPrompt({ dir, repo: 'me/sst2', hubUrl: url, token: TOKEN })
+    const lockFile = join(await folder(), 'prompts.lock.json')
+    vi.spyOn(process.stdout, 'write').mockImplementation(() => true)
+    vi.spyOn(process.stderr, 'write').mockImplementation(() => true)
+    const run = (...args: string[]): Promise<number> => main(commandLine(pull), ['me/sst2', '--lock-file', lockFile, ...args])
+    expect(await run('--frozen', '--base', 'onnx')).toBe(1)
+    expect(await run('--save', '--base', 'onnx')).toBe(0)
+    expect(Object.keys(await pinned(lockFile))).toEqual(['team/t5'])
+    await change('onnx/encoder_model.onnx', 'another encoder')
+    vi.stubEnv('HF_HUB_CACHE', join(await folder(), 'empty'))
+    expect(await run('--frozen', '--base', 'onnx')).toBe(0)
+    expect(await run('--frozen', '--base', 'weights')).toBe(1)
+    vi.restoreAllMocks()
+    // What loadPrompted asks for the base with `{ hub: { lockFile, frozen: true } }`.
+    const onnx = await findOnnxFolder({ id: 'team/t5' }, [''], { lockFile, frozen: true })
+    expect(await readFile(join(onnx, 'onnx/encoder_model.onnx'), 'utf8')).toBe(FILES['onnx/encoder_model.onnx'])
   })
 })
 

@@ -1,0 +1,16 @@
+/** The base model that a prompt names, fetched beside it, so that an app starts without surprises. */
+import { findOnnxFolder } from './onnx-folder.ts'
+import { openPrompt } from './open-prompt.ts'
+import { openHubModel, type HubModelOptions, type ModelParts } from './pull.ts'
+
+/**
+ * Fetches the base of the prompt in `dir`: its ONNX files (from known mirrors too) or its weights.
+ * @returns the model's folder
+ * @throws {HubError} `hub-lock-missing` | `hub-lock-drift` | …; {ConfigError} `base-no-onnx`
+ */
+export async function pullBase(dir: string, parts: ModelParts, options: Omit<HubModelOptions, 'parts' | 'revision'> = {}): Promise<string> {
+  const { base } = (await openPrompt(dir)).manifest
+  const { variant = '', ...access } = options
+  if (parts === 'onnx') return findOnnxFolder(base, [variant], access)
+  return (await openHubModel(base.id, { ...access, ...(base.revision === undefined ? {} : { revision: base.revision }) })).dir
+}

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { evaluatePrompts } from '../../adapters/compose/evaluate.ts'
 import { trainPrompt, type TrainPromptResult } from '../../adapters/compose/train.ts'
 import type { Metric } from '../../src/prompt/manifest.ts'
+import { differenceInterval } from '../../src/train/metrics.ts'
 import { createRandom } from '../../src/tensor/random.ts'
 import type { Output } from '../cli/output.ts'
 import { expectThat } from './stage.ts'
@@ -124,17 +125,20 @@ export function formatAccuracy({ value, interval }: Metric): string {
   return `${percent(value)} %${interval ? ` (${percent(interval[0])} to ${percent(interval[1])})` : ''}`
 }
 
-/** The prompt must beat both, by more than chance explains: its 95 % interval lies above theirs. */
+/** The prompt must beat both by more than chance explains: the 95 % interval of the difference lies above 0. */
 export function expectLearned(task: string, after: Metric, before: Metric, control: Metric): void {
   for (const [what, other] of [
     ['the untuned base', before],
     ['the control with shuffled answers', control],
   ] as const) {
+    const [low] = differenceInterval(after as Counted, other as Counted)
     expectThat(
-      (after.interval?.[0] ?? 0) > (other.interval?.[1] ?? 1),
+      low > 0,
       `accuracy of the ${task} prompt against ${what}`,
-      `an interval above ${formatAccuracy(other)}`,
+      `surely more than ${formatAccuracy(other)}`,
       formatAccuracy(after),
     )
   }
 }
+
+type Counted = Metric & Required<Pick<Metric, 'interval'>>

@@ -15,6 +15,18 @@ export function wilson(right: number, n: number): readonly [number, number] {
   return [Math.max(0, (centre - half) / scale), Math.min(1, (centre + half) / scale)]
 }
 
+/** 95 % interval of the difference a − b of two shares from their own Wilson intervals (Newcombe 1998, method 10). */
+export function differenceInterval(
+  a: Required<Pick<Metric, 'value' | 'interval'>>,
+  b: Required<Pick<Metric, 'value' | 'interval'>>,
+): readonly [number, number] {
+  const difference = a.value - b.value
+  return [
+    difference - Math.hypot(a.value - a.interval[0], b.interval[1] - b.value),
+    difference + Math.hypot(a.interval[1] - a.value, b.value - b.interval[0]),
+  ]
+}
+
 type Figure = Pick<Metric, 'name' | 'value' | 'n' | 'interval'>
 
 function proportion(name: string, right: number, n: number): Figure {

@@ -1,7 +1,7 @@
 /** Metrics on cases worked out by statsmodels (proportion_confint, method="wilson") and scikit-learn (f1_score, average="macro"). */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { accuracy, exactMatch, macroF1, squad, wilson } from '../../src/train/metrics.ts'
+import { accuracy, differenceInterval, exactMatch, macroF1, squad, wilson } from '../../src/train/metrics.ts'
 
 describe('metrics', () => {
   it.each([
@@ -47,5 +47,18 @@ describe('metrics', () => {
         rows.map(({ expected }) => expected),
       )[0]?.value,
     ).toBeCloseTo(rows.reduce((sum, { f1 }) => sum + f1, 0) / rows.length, 12)
+  })
+})
+
+describe('differenceInterval', () => {
+  // Newcombe, Statistics in Medicine 17 (1998), 873-890, table II, method 10.
+  it.each([
+    [56, 70, 48, 80, 0.0524, 0.3339],
+    [9, 10, 3, 10, 0.1705, 0.809],
+    [5, 56, 0, 29, -0.0381, 0.1926],
+  ])('equals the published interval of %i/%i − %i/%i', (a, m, b, n, low, high) => {
+    const got = differenceInterval({ value: a / m, interval: wilson(a, m) }, { value: b / n, interval: wilson(b, n) })
+    expect(got[0]).toBeCloseTo(low, 3)
+    expect(got[1]).toBeCloseTo(high, 3)
   })
 })

@@ -8,6 +8,7 @@ import { findPrompt } from '../../adapters/compose/find-prompt.ts'
 import { findBase } from '../../adapters/compose/open-base.ts'
 import { openHubDataset } from '../../adapters/compose/hub-dataset.ts'
 import { openHubModel } from '../../adapters/compose/pull.ts'
+import { pullBase } from '../../adapters/compose/pull-base.ts'
 import { findOnnxFolder } from '../../adapters/compose/onnx-folder.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import { commandLine, main } from '../../scripts/cli/main.ts'
@@ -165,6 +166,10 @@ describe('prompts.lock.json', () => {
     vi.stubEnv('HF_HUB_CACHE', join(await folder(), 'empty'))
     expect(await run('--frozen', '--base', 'onnx')).toBe(0)
     expect(await run('--frozen', '--base', 'weights')).toBe(1)
+    files.set('adapter_config.json', Buffer.from(config.replace('"team/t5"', '""')))
+    await expect(pullBase(await writeFiles(join(await folder(), 'nameless'), files), 'onnx')).rejects.toMatchObject({
+      code: 'base-unnamed',
+    })
     vi.restoreAllMocks()
     // What loadPrompted asks for the base with `{ hub: { lockFile, frozen: true } }`.
     const onnx = await findOnnxFolder({ id: 'team/t5' }, [''], { lockFile, frozen: true })

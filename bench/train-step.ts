@@ -58,7 +58,7 @@ const { config: json, weights } = await openCheckpoint(folder)
 const config = parseT5Config(json)
 const before = performance.now()
 const engine = createEngine(ort, { threads, memory: flags.memory as 'fast' | 'low' })
-const program = await engine.load(buildStep(config, { maxTargetTokens: target }), weights)
+const program = await engine.load(buildStep(config, { targetTokens: target }), weights)
 const loadMs = performance.now() - before
 
 const random = (shape: readonly number[], most: number): Tensor<'I64'> =>

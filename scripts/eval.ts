@@ -12,6 +12,7 @@ export const evaluate: Command = command({
     target: { kind: 'string', value: 'field', help: 'field with the answer', default: 'target' },
     labels: { kind: 'strings', value: 'word', help: "label words (default: the prompt's, else the answers)" },
     generate: { kind: 'boolean', help: 'compare generated text instead of scoring labels' },
+    beams: { kind: 'number', value: 'N', help: 'continuations followed side by side where text is generated (default 1: greedy)' },
     bare: { kind: 'boolean', help: 'measure the base model without a prompt as well' },
     device: { kind: 'string', value: 'd', help: 'cpu', default: 'cpu' },
   },
@@ -22,11 +23,12 @@ export const evaluate: Command = command({
   run: async (prompts, flags, out) => {
     const { evaluatePrompts } = await import('../adapters/compose/evaluate.ts')
     const { formatMetric } = await import('./cli/training-view.ts')
-    const { labels, generate, model, template, ...rest } = flags
+    const { labels, generate, model, template, beams, ...rest } = flags
     const results = []
     const measured = evaluatePrompts({
       ...rest,
       prompts,
+      ...(beams === undefined ? {} : { beams }),
       ...(model === undefined ? {} : { model }),
       ...(template === undefined ? {} : { template }),
       ...(generate ? { labels: false } : labels ? { labels } : {}),

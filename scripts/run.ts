@@ -10,6 +10,7 @@ export const run: Command = command({
     file: { kind: 'string', value: 'file', help: 'texts, one a line; - is standard input' },
     ensemble: { kind: 'string', value: 'how', help: 'join the answers: vote or mean', choices: ['vote', 'mean'] },
     maxTokens: { kind: 'number', value: 'N', help: 'tokens generated at most', default: 64 },
+    beams: { kind: 'number', value: 'N', help: 'continuations followed side by side (default 1: greedy)' },
     device: { kind: 'string', value: 'd', help: 'cpu', default: 'cpu' },
   },
   examples: [
@@ -27,6 +28,7 @@ export const run: Command = command({
       prompts,
       texts: flags.file === undefined ? args.slice(-1) : await readLines(flags.file),
       maxNewTokens: flags.maxTokens,
+      ...(flags.beams === undefined ? {} : { beams: flags.beams }),
       device: flags.device,
       ...(flags.model === undefined ? {} : { model: flags.model }),
       ...(flags.ensemble === undefined ? {} : { ensemble: flags.ensemble as 'vote' | 'mean' }),

@@ -1,6 +1,6 @@
 /** Answers of prompts to texts: the library's `run`. */
 import { parseTemplate } from '../../src/data/template.ts'
-import { greedy } from '../../src/decode/greedy.ts'
+import { generate } from '../../src/decode/beam.ts'
 import { labelProbabilities, scoreLabels } from '../../src/decode/score.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
@@ -25,6 +25,8 @@ export interface Answer {
 export interface AnswerOptions extends PromptedOptions {
   readonly texts: readonly string[]
   readonly maxNewTokens?: number
+  /** Continuations followed side by side where text is generated. Default 1: greedy. */
+  readonly beams?: number
   /** Joins the prompts' answers into one: the majority, or the mean of their probabilities. */
   readonly ensemble?: 'vote' | 'mean'
 }
@@ -71,11 +73,12 @@ async function answersOf({ base, model }: Prompted, name: string, prompt: SoftPr
         answers.push({ text, prompt: name, answer: ranked[0]?.label ?? '', labels: ranked })
       }
     } else {
-      const made = await greedy(model, input, {
+      const made = await generate(model, input, {
         startId: config.startId,
         eosId: tokenizer.eosId,
         padId: tokenizer.padId,
         maxNewTokens: options.maxNewTokens ?? 64,
+        beams: options.beams ?? 1,
       })
       for (const [row, text] of texts.entries()) {
         const generated = tokenizer.decode(made[row] ?? [])

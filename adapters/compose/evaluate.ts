@@ -10,6 +10,8 @@ export interface EvaluateOptions extends PromptedOptions, DataOptions {
   /** Label words; default: the prompt's own, else the data's. `false` = compare generated text. */
   readonly labels?: readonly string[] | false
   readonly signal?: AbortSignal
+  /** Continuations followed side by side where text is generated. Default 1: greedy. */
+  readonly beams?: number
   /** Also the bare model, as `(no prompt)`. */
   readonly bare?: boolean
 }
@@ -50,6 +52,7 @@ export async function* evaluatePrompts(options: EvaluateOptions): AsyncGenerator
             rows: examples.map(({ inputIds, targetIds }, index) => ({ inputIds, targetIds, target: data.examples[index]?.target ?? '' })),
             ...(labels ? { labels } : {}),
             split: data.name,
+            ...(options.beams === undefined ? {} : { beams: options.beams }),
             ...(options.signal ? { signal: options.signal } : {}),
           },
           prompt && { data: prompt.embeddings.data, width: base.config.width },

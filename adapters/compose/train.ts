@@ -13,6 +13,7 @@ import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { buildStep } from '../../src/t5/step.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { adviseBase, adviseLabels } from '../../src/train/advice.ts'
+import { usualTargets } from '../../src/train/batches.ts'
 import { checkResume } from '../../src/train/checkpoint.ts'
 import { evaluate } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
@@ -159,8 +160,8 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     yield { type: 'warning', step: 0, ...advice }
   }
 
-  const maxTargetTokens = encoded.examples.reduce((most, { targetIds }) => Math.max(most, targetIds.length), 1)
-  const program = await engine.load(buildStep(base.config, { maxTargetTokens, zLoss: recipe.zLoss }), base.weights)
+  const targetTokens = usualTargets(encoded.examples, recipe)
+  const program = await engine.load(buildStep(base.config, { targetTokens, zLoss: recipe.zLoss }), base.weights)
   let model: Promise<Seq2Seq> | undefined
   const devRows = dev && withTargets(dev, encodeExamples(dev.examples, base.tokenizer, limits).examples)
   const seq2seq = (): Promise<Seq2Seq> => (model ??= emittedSeq2Seq(engine, base.config, base.weights))

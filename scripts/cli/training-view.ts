@@ -31,6 +31,8 @@ const WHY: Readonly<Record<TrainPromptResult['reason'], string>> = {
   aborted: 'stopped',
 }
 
+const plain = ({ reason, step, bestStep, metrics }: TrainPromptResult): object => ({ reason, step, bestStep, metrics })
+
 export function trainingView(out: Output, dir: string): TrainingView {
   let bar: Progress | undefined
   let pending: Promise<void> | undefined
@@ -95,12 +97,6 @@ export function trainingView(out: Output, dir: string): TrainingView {
           out.line(`${at}: the prompt of step ${bestStep}${figures ? `, ${figures.map(formatMetric).join(', ')}` : ''}`)
       }
       if ((runs ?? [result]).some(({ reason }) => reason === 'aborted')) out.line(`saved; go on with --resume --out ${dir}`)
-      const plain = ({ reason, step, bestStep, metrics: figures }: TrainPromptResult): object => ({
-        reason,
-        step,
-        bestStep,
-        metrics: figures,
-      })
       out.result({
         out: dir,
         ...plain(result),

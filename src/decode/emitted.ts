@@ -1,6 +1,7 @@
 /** The decoder interface over this library's own graphs, on any engine. */
 import { ShapeError } from '../errors.ts'
-import type { Engine } from '../graph/engine.ts'
+import type { Engine, Program } from '../graph/engine.ts'
+import { areShort } from '../t5/blocks.ts'
 import { buildDecoder, buildEncoder } from '../t5/models.ts'
 import { positionBuckets } from '../t5/positions.ts'
 import type { T5Config } from '../t5/config.ts'
@@ -11,7 +12,11 @@ import type { Encoded, EncodeInput, Seq2Seq } from './seq2seq.ts'
 /** Loads the encoder and the decoder of a T5. Without prompts the same encoder runs with prompts of length 0. */
 export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: WeightTable): Promise<Seq2Seq> {
   const encoder = await engine.load(buildEncoder(config, { prompted: true }), weights)
-  const decoder = await engine.load(buildDecoder(config), weights)
+  const short = await engine.load(buildDecoder(config), weights)
+  // Only generation gets that far: made when it does.
+  let long: Promise<Program> | undefined
+  const decoderFor = (tokens: number): Program | Promise<Program> =>
+    areShort(config, tokens) ? short : (long ??= engine.load(buildDecoder(config, { targetTokens: tokens }), weights))
   return {
     encode: async (input) => {
       const { prompts, promptIndex } = promptsOf(input, config)
@@ -33,6 +38,7 @@ export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: 
     },
     step: async (encoded, decoderIds) => {
       const length = decoderIds.shape[1] as number
+      const decoder = await decoderFor(length)
       const { logits } = await decoder.run({
         decoder_input_ids: decoderIds,
         decoder_buckets: positionBuckets(length, length, config, false),
@@ -43,7 +49,8 @@ export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: 
     },
     dispose: async () => {
       await encoder.dispose()
-      await decoder.dispose()
+      await short.dispose()
+      await (await long)?.dispose()
     },
   }
 }

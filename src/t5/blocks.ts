@@ -34,6 +34,9 @@ export interface Context {
   readonly shortTargets?: boolean
 }
 
+/** Whether targets of this many tokens are short enough for `attendAbsorbed`. */
+export const areShort = ({ headWidth }: T5Config, targets: number): boolean => targets <= headWidth / 2
+
 /** Added to the score of a key that may not be seen: the lowest F32, as PyTorch has it. */
 const HIDDEN = -3.4028234663852886e38
 

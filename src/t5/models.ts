@@ -3,7 +3,7 @@ import { createBuilder } from '../graph/builder.ts'
 import { times } from '../graph/dims.ts'
 import type { Dim, Graph } from '../graph/ir.ts'
 import { reshape } from '../graph/ops.ts'
-import { head } from './blocks.ts'
+import { areShort, head } from './blocks.ts'
 import type { T5Config } from './config.ts'
 import { decoderStack, embedPrompted, embedTokens, encoderStack } from './stacks.ts'
 
@@ -28,11 +28,11 @@ export function buildEncoder(config: T5Config, options: { readonly prompted: boo
 
 /**
  * Builds the decoder over whole prefixes: `decoder_input_ids` [B, U], `decoder_buckets` [U, U], `encoder_hidden_states` [B, S, D],
- * `encoder_attention_mask` [B, S] -> `logits` [B, U, V].
+ * `encoder_attention_mask` [B, S] -> `logits` [B, U, V]. `targetTokens` is the U it is made for; it runs any.
  */
-export function buildDecoder(config: T5Config): Graph {
+export function buildDecoder(config: T5Config, options: { readonly targetTokens?: number } = {}): Graph {
   const g = createBuilder('decoder')
-  const context = { g, config, shortTargets: true }
+  const context = { g, config, shortTargets: areShort(config, options.targetTokens ?? 1) }
   const ids = g.input('decoder_input_ids', 'I64', ['B', 'U'])
   const buckets = g.input('decoder_buckets', 'I64', ['U', 'U'])
   const hidden = reshape(g, g.input('encoder_hidden_states', 'F32', ['B', 'S', config.width]), [times('B', 'S'), config.width])

@@ -6,7 +6,7 @@ import { gradients } from '../graph/gradients.ts'
 import type { Graph } from '../graph/ir.ts'
 import { apply, cast, greater, reduceSum, reshape } from '../graph/ops.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
-import { head } from './blocks.ts'
+import { areShort, head } from './blocks.ts'
 import type { T5Config } from './config.ts'
 import { positionBuckets } from './positions.ts'
 import { decoderStack, embedPrompted, encoderStack } from './stacks.ts'
@@ -17,8 +17,8 @@ export const IGNORED: bigint = -100n
 export interface StepOptions {
   /** Leave the gradients out: the loss of a development set costs a third. */
   readonly lossOnly?: boolean
-  /** The longest target in tokens, where known: short ones (the default) are computed another way. */
-  readonly maxTargetTokens?: number
+  /** Longest target of a usual batch, in tokens: short ones (the default) are computed another way. Any length runs. */
+  readonly targetTokens?: number
   /** Weight of the squared log of the softmax's sum, added to each token's loss. Default 0. */
   readonly zLoss?: number
 }
@@ -41,7 +41,7 @@ export interface StepBatch {
  */
 export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
   const g = createBuilder('soft_prompt_step')
-  const context = { g, config, shortTargets: (options.maxTargetTokens ?? 1) <= config.headWidth / 2 }
+  const context = { g, config, shortTargets: areShort(config, options.targetTokens ?? 1) }
   const inputIds = g.input('input_ids', 'I64', ['B', 'T'])
   const attentionMask = g.input('attention_mask', 'I64', ['B', 'T'])
   const labels = g.input('labels', 'I64', ['B', 'U'])

@@ -51,6 +51,19 @@ function remember<T>(make: (key: number) => T): (key: number) => T {
   return (key) => (held?.key === key ? held : (held = { key, value: make(key) })).value
 }
 
+/** Batches looked at to tell what is usual. */
+const SAMPLE_BATCHES = 64
+
+/** Tokens of the longest target of a batch, on average: one long outlier does not make targets long. */
+export function usualTargets(examples: readonly EncodedExample[], options: BatchOptions): number {
+  if (examples.length === 0) return 1
+  const plan = planBatches(examples, options)
+  const longest = Array.from({ length: SAMPLE_BATCHES }, (_, index) =>
+    Math.max(...plan.at(index).map((row) => examples[row]?.targetIds.length ?? 0)),
+  )
+  return longest.reduce((sum, length) => sum + length, 0) / SAMPLE_BATCHES
+}
+
 /** Plans the batches of a run over `examples`. */
 export function planBatches(examples: readonly EncodedExample[], { seed, batch, buckets }: BatchOptions): BatchPlan {
   const rows = examples.length

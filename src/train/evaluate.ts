@@ -1,8 +1,8 @@
-/** A prompt's metrics on rows: by label scoring where there are labels, by greedy generation elsewhere. */
+/** A prompt's metrics on rows: by label scoring where there are labels, by generation elsewhere. */
 import { padInputs } from '../data/collate.ts'
 import type { EncodedExample } from '../data/examples.ts'
 import type { Tokenizer } from '../data/tokenizer.ts'
-import { greedy } from '../decode/greedy.ts'
+import { generate } from '../decode/beam.ts'
 import { bestLabel, scoreLabels } from '../decode/score.ts'
 import type { EncodeInput, Seq2Seq } from '../decode/seq2seq.ts'
 import type { Metric } from '../prompt/manifest.ts'
@@ -20,6 +20,8 @@ export interface EvaluateOptions {
   readonly split: string
   readonly batch?: number
   readonly maxNewTokens?: number
+  /** Continuations followed side by side where text is generated. Default 1: greedy. */
+  readonly beams?: number
   readonly signal?: AbortSignal
 }
 
@@ -69,11 +71,12 @@ export async function evaluate(
       labels && labelIds
         ? (await scoreLabels(model, input, labelIds, startId)).map((scores) => labels[bestLabel(scores)] as string)
         : (
-            await greedy(model, input, {
+            await generate(model, input, {
               startId,
               eosId: tokenizer.eosId,
               padId: tokenizer.padId,
               maxNewTokens: options.maxNewTokens ?? 64,
+              beams: options.beams ?? 1,
             })
           ).map((ids) => tokenizer.decode(ids))
     for (const [index, row] of group.entries()) predictions[row] = answers[index] as string

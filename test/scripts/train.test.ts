@@ -41,6 +41,8 @@ const args = (out: string, ...more: string[]): string[] =>
     CHOICES,
     more,
   )
+/** Three seeds; some end early. */
+const together = (out: string): string[] => args(out, '--seeds', '3', '--resume', '--steps', '20', '--patience', '1', '--json')
 const bytes = (out: string, file: string): string => readFileSync(join(dir, out, file)).toString('base64')
 const FILES = ['adapter_model.safetensors', 'adapter_config.json', 'training_log.jsonl', 'soft_prompt.json']
 
@@ -83,7 +85,6 @@ describe('train', () => {
   })
 
   it('seeds trained together write a folder each, the same bytes when killed with -9 and resumed', async () => {
-    const together = (out: string): string[] => args(out, '--seeds', '3', '--resume', '--steps', '20', '--patience', '1', '--json')
     const { code, stdout } = await cli.run(together('seeds'))
     expect(code).toBe(0)
     const { runs } = JSON.parse(stdout) as { runs: { seed: number; out: string; step: number }[] }

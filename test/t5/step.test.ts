@@ -57,7 +57,7 @@ const ways = {
   'standard operators': { engine: createEngine(ort, { threads: 1, capabilities: { contrib: false } }), options: {} },
   'WebAssembly, standard operators': { engine: createEngine(web, { device: 'wasm' }), options: {} },
   'z-loss': { engine: createEngine(ort, { threads: 1 }), options: { zLoss: golden.z_loss } },
-  'long targets': { engine: createEngine(ort, { threads: 1 }), options: { maxTargetTokens: 1000 } },
+  'long targets': { engine: createEngine(ort, { threads: 1 }), options: { targetTokens: 1000 } },
 }
 
 for (const model of new Set(golden.cases.map((each) => each.model))) {

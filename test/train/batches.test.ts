@@ -1,6 +1,6 @@
 /** Batches: every example once an epoch, the same on each asking, like lengths together. */
 import { describe, expect, it } from 'vitest'
-import { planBatches } from '../../src/train/batches.ts'
+import { planBatches, usualTargets } from '../../src/train/batches.ts'
 
 const examples = Array.from({ length: 103 }, (_, index) => ({
   inputIds: Array<number>(1 + ((index * 37) % 50)).fill(5),
@@ -58,4 +58,13 @@ describe('planBatches', () => {
   it('a data set smaller than a batch still fills it', () => {
     expect(planBatches(examples.slice(0, 3), { seed: 0, batch: 8, buckets: true }).at(5)).toHaveLength(8)
   })
+})
+
+it('one long target does not make targets long', () => {
+  const options = { seed: 1, batch: 4, buckets: false }
+  expect(usualTargets(examples, options)).toBe(2)
+  const outlier = examples.with(7, { inputIds: [5], targetIds: Array<number>(120).fill(7) })
+  expect(usualTargets(outlier, options)).toBeGreaterThan(2)
+  expect(usualTargets(outlier, options)).toBeLessThan(8)
+  expect(usualTargets(outlier, { ...options, batch: 103 })).toBe(120)
 })

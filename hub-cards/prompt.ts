@@ -6,11 +6,14 @@ export const promptCard: string = `
 <!-- soft-prompts:summary -->
 # {{ title }}
 
-A soft prompt of {{ length }} virtual tokens for the frozen {{ base }}{% if task %}: {{ task }}{% endif %}.
+A soft prompt of {{ length }} virtual tokens for the frozen {{ base }}{% if task %}: {{ task }}{{ task_stop }}{% else %}.{% endif %}
+
 {% if result %}
+
 **{{ result }}{% if bare %}; without the prompt {{ bare }}{% endif %}.**
 {% endif %}
 {% if size %}
+
 {{ parameters }} parameters, {{ size }}; the base model is not changed.
 {% endif %}
 <!-- /soft-prompts:summary -->
@@ -98,6 +101,7 @@ The input is written as {{ template }}, where names in braces are fields of a ro
 The input is given to the model as it is.
 {% endif %}
 {% if classifies %}
+
 The prompt answers with one of: {{ labels }}.
 {% endif %}
 <!-- /soft-prompts:io -->
@@ -185,7 +189,10 @@ The pieces of the vocabulary that lie nearest to {% if nearest_of > nearest|leng
 <!-- soft-prompts:limits -->
 ## Limits
 
-- It works with {{ base }}{% if base_revision %} (trained on revision {{ base_revision }}){% endif %} only: a prompt is made of that model's own embedding space{% if fingerprint %} ({{ fingerprint }}){% endif %}, of width {{ width }}.{% if fingerprint %} \`soft-prompts verify --model\` tells whether a model is that one.{% endif %}
+- It works with {{ base }}{% if base_revision %} (trained on revision {{ base_revision }}){% endif %} only: a prompt is made of that model's own embedding space{% if fingerprint %} ({{ fingerprint }}){% endif %}, of width {{ width }}.
+{% if fingerprint %}
+- \`soft-prompts verify --model\` tells whether a model is that one.
+{% endif %}
 - It inherits the base model's knowledge, languages and biases.
 {% if metrics %}
 - The figures above hold for rows like those it was measured on; nothing is known of others.

@@ -4,7 +4,7 @@ import { command, type Command } from './cli/command.ts'
 export const card: Command = command({
   name: 'card',
   summary: 'Write the model card of a prompt folder from its manifest and log; what you wrote in it stays.',
-  args: [{ name: 'dir', help: 'folder of the prompt' }],
+  args: [{ name: 'dir', help: 'folder of the prompt, or pack of several' }],
   flags: {
     repo: { kind: 'string', value: 'owner/name', help: 'repository that the snippets name' },
     license: { kind: 'string', value: 'id', help: 'licence, such as apache-2.0' },

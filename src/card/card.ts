@@ -1,6 +1,6 @@
 /** The model card of a prompt, from facts. */
 import { DEFAULT_TEMPLATE, parseTemplate } from '../data/template.ts'
-import type { Baseline, Fingerprint, Metric } from '../prompt/manifest.ts'
+import type { BaseModel, Baseline, Fingerprint, Metric } from '../prompt/manifest.ts'
 import { mergeBody, renderTemplate } from './body.ts'
 import { lossChart } from './chart.ts'
 import { code, flat, hubLink, isRepoId, literal, text } from './escape.ts'
@@ -67,7 +67,11 @@ function shownFingerprint({ vocabSize, width, encoderLayers, decoderLayers, toke
 
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`
 
-function frontMatter(facts: CardFacts): Record<string, unknown> {
+/** Whether a base is named by a Hub id. A name without an owner is a folder's, unless it has a commit or is one of T5's old ids. */
+const isOnHub = ({ id, revision }: BaseModel): boolean =>
+  isRepoId(id) && (id.includes('/') || revision !== undefined || /^t5-(small|base|large|3b|11b)$/.test(id))
+
+export function frontMatter(facts: CardFacts): Record<string, unknown> {
   const { base, labels, data, metrics = [] } = facts.manifest
   const dataset = data?.name !== undefined && isRepoId(data.name) && data.name.includes('/') ? data.name : undefined
   const task = labels && labels.length > 0 ? 'text-classification' : undefined
@@ -94,8 +98,8 @@ function frontMatter(facts: CardFacts): Record<string, unknown> {
     license: facts.license,
     language: facts.language,
     library_name: 'peft',
-    base_model: isRepoId(base.id) ? base.id : undefined,
-    base_model_relation: isRepoId(base.id) ? 'adapter' : undefined,
+    base_model: isOnHub(base) ? base.id : undefined,
+    base_model_relation: isOnHub(base) ? 'adapter' : undefined,
     pipeline_tag: task,
     tags: ['soft-prompts', 'prompt-tuning', 'transformers.js'],
     datasets: dataset === undefined ? undefined : [dataset],
@@ -131,7 +135,7 @@ function exampleOf(template: string | undefined): Example {
 }
 
 /** What the template may use; every string in it is escaped for its place. */
-function templateValues(facts: CardFacts): Record<string, unknown> {
+export function templateValues(facts: CardFacts): Record<string, unknown> {
   const { manifest, repo, length, width, log } = facts
   const { base, labels, data, recipe, metrics = [], baselines = [], nearest = [], failures = [], generation } = manifest
   const best = metrics[0]
@@ -143,6 +147,7 @@ function templateValues(facts: CardFacts): Record<string, unknown> {
   return {
     title: text(repo?.split('/')[1] ?? manifest.task ?? `Soft prompt for ${base.id.trim() || `a T5 of width ${width}`}`),
     task: manifest.task === undefined ? '' : text(manifest.task),
+    task_stop: /[.?!…]\s*$/.test(manifest.task ?? '') ? '' : '.',
     base: baseShown,
     named: base.id.trim() !== '',
     base_revision: base.revision === undefined ? '' : code(base.revision),
@@ -200,7 +205,7 @@ function templateValues(facts: CardFacts): Record<string, unknown> {
     data_name: data?.name === undefined ? '' : hubLink(data.name, 'dataset'),
     data_rows: data?.rows.toLocaleString('en') ?? '',
     data_sha256: data === undefined ? '' : code(data.sha256),
-    recipe: RECIPE.filter(([key]) => recipe?.[key] !== undefined).map(([key, label]) => {
+    recipe: RECIPE.filter(([key]) => recipe?.[key] !== undefined && !(key === 'holdOut' && recipe?.[key] === 0)).map(([key, label]) => {
       const value = recipe?.[key]
       return { label, value: typeof value === 'number' ? String(value) : code(String(value)) }
     }),

@@ -23,6 +23,15 @@ function parser({ address }: MarkdownOptions): MarkdownIt {
     token?.attrSet('rel', 'nofollow noopener noreferrer')
     return self.renderToken(tokens, index, options)
   }
+  // Alignment as a class: pages allow no style attributes.
+  for (const name of ['th_open', 'td_open']) {
+    rules[name] = (tokens, index, options, _, self) => {
+      const token = tokens[index]
+      const right = String(token?.attrGet('style') ?? '').includes('right')
+      if (token) token.attrs = right ? [['class', 'number']] : []
+      return self.renderToken(tokens, index, options)
+    }
+  }
   rules['image'] = (tokens, index) => {
     const token = tokens[index]
     const alt = parse.utils.escapeHtml(token?.content ?? '')

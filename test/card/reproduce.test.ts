@@ -9,18 +9,20 @@ import { renderCardFiles } from '../../adapters/compose/card.ts'
 import { openPrompt } from '../../adapters/compose/open-prompt.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
 import { trainCommand } from '../../src/card/reproduce.ts'
+import { makeRecipe } from '../../src/train/recipe.ts'
 import { compile, type Compiled } from '../scripts/child.ts'
 
 const root = new URL('../../', import.meta.url).pathname
 let cli: Compiled
 let dir = ''
 
+const row = (index: number): string => JSON.stringify({ say: `it's number ${index}`, 'the answer': String(index % 3) })
+const rows = (from: number, count: number): string => Array.from({ length: count }, (_, index) => row(from + index)).join('\n')
+
 beforeAll(() => {
   cli = compile()
   dir = mkdtempSync(join(tmpdir(), 'soft-prompts-again-'))
   symlinkSync(join(root, 'models/t5-tiny-en'), join(dir, 't5-tiny-en'))
-  const row = (index: number): string => JSON.stringify({ say: `it's number ${index}`, 'the answer': String(index % 3) })
-  const rows = (from: number, count: number): string => Array.from({ length: count }, (_, index) => row(from + index)).join('\n')
   writeFileSync(join(dir, 'train rows.jsonl'), rows(0, 31))
   writeFileSync(join(dir, 'dev.jsonl'), rows(50, 9))
 })
@@ -68,8 +70,8 @@ describe('the command on a card', () => {
     base: { id: 'me/base' },
     data: { name: 'rows.jsonl', rows: 3, sha256: '' },
     recipe: {
-      ...{ length: 100, init: 'vocab', steps: 30_000, batch: 32, learningRate: 0.3, optimizer: 'adafactor', weightDecay: 1e-5 },
-      ...{ stepOffset: 1_100_000, seed: 0, maxInputTokens: 512, maxTargetTokens: 128, evalEvery: 1000 },
+      ...makeRecipe(),
+      init: 'vocab',
     },
   }
   it('is left out where a fact is missing or cannot be shown whole', () => {

@@ -148,13 +148,13 @@ describe('JavaScript', () => {
 })
 
 describe.skipIf(!hasPython('torch', 'transformers', 'huggingface_hub'))('Python', () => {
-  const expected = (): string => JSON.stringify(ref.adapters.a.greedy[0])
+  const expected = JSON.stringify(ref.adapters.a.greedy[0])
   const print = '\nimport json\nprint(json.dumps(answer[0].tolist(), separators=(",", ":")))'
 
   it('five lines of transformers', async () => {
     const [plain = ''] = snippets(renderCard(facts(), promptCard), 'python')
     expect(plain.split('\n\n')[1]?.trim().split('\n')).toHaveLength(5)
-    expect(await runPython(plain + print)).toBe(expected())
+    expect(await runPython(plain + print)).toBe(expected)
   })
 
   it.skipIf(!hasPython('peft'))('PEFT, of the version the card names', async () => {
@@ -163,6 +163,6 @@ describe.skipIf(!hasPython('torch', 'transformers', 'huggingface_hub'))('Python'
     const versions = (await runPython('import peft, transformers; print(peft.__version__, transformers.__version__)')).split(' ')
     expect(card).toContain(`PEFT ${versions[0]}`)
     expect(card).toContain(`transformers ${versions[1]}`)
-    expect(await runPython(peft + print)).toBe(expected())
+    expect(await runPython(peft + print)).toBe(expected)
   })
 })

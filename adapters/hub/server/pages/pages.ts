@@ -163,7 +163,7 @@ export const filesPage: Handler = async (call, address) => {
     .slice(0, MAX_FILES)
     .map(
       ({ path: file, size, since, lfs, oid }) =>
-        `<tr><td><a href="${html(`${addressOf(address)}/resolve/${id}/${path(file)}`)}">${html(file)}</a></td><td class="number">${sizeText(size)}</td><td><code>${html((lfs ?? oid).slice(0, 12))}</code></td><td>${html((since?.date ?? commit.date).slice(0, 10))}</td></tr>`,
+        `<tr><td><a href="${html(`${addressOf(address)}/resolve/${id}/${path(file)}`)}">${html(file)}</a></td><td class="number">${sizeText(size)}</td><td><code>${html((lfs ?? oid).slice(0, 12))}</code></td><td class="number">${html((since?.date ?? commit.date).slice(0, 10))}</td></tr>`,
     )
   const more = commit.entries.length > MAX_FILES ? `<p class="soft">and ${commit.entries.length - MAX_FILES} more</p>` : ''
   sendPage(

@@ -31,7 +31,7 @@ optimizer = adafactor(model)
 ids, mask, labels = [x.to(args.device) for x in random_batch(args.batch, args.input, args.target, base.config.vocab_size)]
 
 
-def step():
+def step(ids=ids, mask=mask, labels=labels):
     loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
     loss.backward()
     optimizer.step()
@@ -39,13 +39,25 @@ def step():
     return loss.item()  # synchronises the device
 
 
+def batch_of(lengths):
+    """Random ids of these lengths, padded to the longest as DataCollatorForSeq2Seq pads."""
+    longest = max(lengths)
+    mask = (torch.arange(longest)[None] < torch.tensor(lengths)[:, None]).long()
+    ids = torch.randint(2, base.config.vocab_size, mask.shape) * mask
+    targets = torch.randint(2, base.config.vocab_size, (len(lengths), args.target))
+    return [x.to(args.device) for x in (ids, mask, targets)]
+
+
 step()
 print(json.dumps({"ready": True}), flush=True)
 for line in sys.stdin:
     ms = []
-    for _ in range(int(line)):
+    request = json.loads(line)
+    # a number of steps, or the input lengths of one batch's rows
+    steps = [()] * request if isinstance(request, int) else [batch_of(request)]
+    for given in steps:
         start = time.perf_counter()
-        loss = step()
+        loss = step(*given)
         ms.append(1e3 * (time.perf_counter() - start))
     with open("/proc/self/statm", encoding="ascii") as statm:
         rss = int(statm.read().split()[1]) * 4096 / 1e6

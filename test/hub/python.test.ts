@@ -153,34 +153,6 @@ print(json.dumps([data.license, data.language, data.base_model, data.library_nam
     ])
   })
 
-  it.skipIf(!hasHub || !has('torch transformers'))('the Python snippet that our cards print runs, and answers as PEFT does', async () => {
-    const { url } = await hub()
-    const home = await folder()
-    const fixtures = join(import.meta.dirname, '../fixtures/onnx')
-    await run(
-      url,
-      home,
-      'import sys; from huggingface_hub import HfApi; a = HfApi(); a.create_repo("team/tiny"); [a.upload_folder(repo_id="team/tiny", folder_path=p, ignore_patterns=["onnx/*", "hf/*"]) for p in sys.argv[1:]]',
-      join(fixtures, 'tiny-t5-v11'),
-      join(fixtures, 'tiny-t5-v11/hf'),
-    )
-    const dir = await writeFiles(join(await folder(), 'p'), await readFiles(join(fixtures, 'adapters/tiny-t5-v11-a')))
-    const { texts, adapters } = JSON.parse(await readFile(join(fixtures, 'ref.json'), 'utf8'))['tiny-t5-v11']
-    // A template without fields is the text itself.
-    const manifest = { base: { id: 'team/tiny' }, template: texts[0], generation: { maxNewTokens: 12 } }
-    const facts = { manifest, length: 7, width: 64, repo: 'me/tiny-a' }
-    const card = renderCard(facts, promptCard)
-    await pushPrompt({
-      dir: await writeFiles(dir, new Map([['README.md', Buffer.from(card)]])),
-      repo: 'me/tiny-a',
-      hubUrl: url,
-      token: TOKEN,
-    })
-    const snippet = /```python\n([\s\S]*?)\n```/.exec(card)?.[1] ?? ''
-    const printed = await run(url, home, `${snippet}\nprint(answer[0].tolist())`)
-    expect(JSON.parse(printed.split('\n').at(-1) ?? '')).toEqual(adapters.a.greedy[0])
-  })
-
   it('hf upload and hf download, the commands', async () => {
     const { url } = await hub()
     const dir = await promptFolder(3)

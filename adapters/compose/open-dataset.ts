@@ -1,6 +1,6 @@
 /** A split of a Hub dataset as files in the shared cache: Parquet, JSON Lines, CSV or TSV, as datasets are laid out there. */
 import { join } from 'node:path'
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError, HubError } from '../../src/errors.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { filesBelow } from '../hub/pull.ts'
 import type { RemoteFile } from '../hub/remote.ts'
@@ -18,7 +18,13 @@ export interface DatasetOptions extends Partial<
 
 /** Folders that stand for the one configuration of a dataset. */
 const PLAIN = new Set(['', 'data', 'default'])
-const DATA_FILE = /^(?:(?<folder>.+)\/)?(?<split>[A-Za-z]\w*?)(?:[-_.][\w.-]*)?\.(?:parquet|jsonl|ndjson|csv|tsv)$/
+const NAMED = /^(?:(?<folder>.+)\/)?(?<split>[A-Za-z]\w*?)(?:[-_.][\w.-]*)?\.(?<format>parquet|jsonl|ndjson|csv|tsv)$/
+/** The Hub's own Parquet copies: `sst2/train/0000.parquet`. */
+const NUMBERED = /^(?:(?<folder>.+)\/)?(?<split>[A-Za-z]\w*)\/\d{4,}\.(?<format>parquet)$/
+/** Where a split lies in several forms, the first of these is read. */
+const FORMATS: readonly string[] = ['parquet', 'jsonl', 'ndjson', 'csv', 'tsv']
+/** The branch where the Hub keeps every data set as Parquet. */
+const CONVERTED = 'refs/convert/parquet'
 
 const listed = (values: readonly string[]): string => [...new Set(values)].toSorted().slice(0, 40).join(', ') || 'none'
 
@@ -28,10 +34,12 @@ const listed = (values: readonly string[]): string => [...new Set(values)].toSor
  */
 export function selectSplit<T extends { readonly path: string }>(files: readonly T[], { repo, split, config }: DatasetOptions): T[] {
   const data = files.flatMap((file) => {
-    const found = DATA_FILE.exec(file.path)?.groups
-    return found ? [{ file, folder: found['folder'] ?? '', split: found['split'] as string }] : []
+    const found = (NUMBERED.exec(file.path) ?? NAMED.exec(file.path))?.groups
+    return found ? [{ file, folder: found['folder'] ?? '', split: found['split'] as string, format: found['format'] as string }] : []
   })
-  const ofSplit = data.filter((item) => item.split === split)
+  const all = data.filter((item) => item.split === split)
+  const format = FORMATS.find((name) => all.some((item) => item.format === name))
+  const ofSplit = all.filter((item) => item.format === format)
   if (ofSplit.length === 0) {
     throw new ConfigError(
       'dataset-split',
@@ -55,12 +63,24 @@ export function selectSplit<T extends { readonly path: string }>(files: readonly
 }
 
 /**
- * Fetches a split.
+ * Fetches a split: from the repository itself, else from the Hub's Parquet copy of it.
  * @returns paths of its files in the shared cache, in order
  * @throws {ConfigError} `dataset-split` | `dataset-config`
  * @throws {HubError} where the Hub says no
  */
 export async function fetchDataset(options: DatasetOptions): Promise<string[]> {
+  try {
+    return await fetchFrom(options)
+  } catch (error) {
+    if (!(error instanceof ConfigError) || error.code !== 'dataset-split' || options.revision !== undefined) throw error
+    return fetchFrom({ ...options, revision: CONVERTED }).catch((second: unknown) => {
+      // Without a copy, what the repository itself holds is what the reader can mend.
+      throw second instanceof HubError ? error : second
+    })
+  }
+}
+
+async function fetchFrom(options: DatasetOptions): Promise<string[]> {
   const { split: _, config: __, ...access } = options
   let chosen: RemoteFile[] = []
   const { dir } = await fetchSnapshot({

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { findPrompt } from '../../adapters/compose/find-prompt.ts'
 import { findBase } from '../../adapters/compose/open-base.ts'
-import { openHubDataset } from '../../adapters/compose/hub-dataset.ts'
+import { fetchDataset, type DatasetOptions } from '../../adapters/compose/open-dataset.ts'
 import { openHubModel } from '../../adapters/compose/pull.ts'
 import { pullBase } from '../../adapters/compose/pull-base.ts'
 import { findOnnxFolder } from '../../adapters/compose/onnx-folder.ts'
@@ -183,8 +183,8 @@ const upload = async (name: string, files: Readonly<Record<string, string>>): Pr
   const operations = Object.entries(files).map(([path, text]) => ({ operation: 'addOrUpdate' as const, path, content: new Blob([text]) }))
   await commit({ ...access, title: 'data', operations, useXet: false })
 }
-const texts = async (options: object, name = 'team/data'): Promise<string[]> =>
-  Promise.all((await openHubDataset(name, options)).files.map((path) => readFile(path, 'utf8')))
+const texts = async (options: Partial<DatasetOptions>, repo = 'team/data'): Promise<string[]> =>
+  Promise.all((await fetchDataset({ repo, split: 'train', ...options })).map((path) => readFile(path, 'utf8')))
 
 describe('data sets by Hub id', () => {
   it('fetches the files of a split in order, Parquet first', async () => {
@@ -202,14 +202,14 @@ describe('data sets by Hub id', () => {
     expect(await texts({ split: 'validation' })).toEqual(['v'])
     vi.stubEnv('HF_HUB_OFFLINE', '')
     await expect(texts({ split: 'dev' })).rejects.toMatchObject({
-      code: 'hub-no-split',
-      message: expect.stringContaining('data/train-00000-of-00002.parquet'),
+      code: 'dataset-split',
+      message: expect.stringContaining('test, train, validation'),
     })
   })
 
   it('asks which configuration is meant where there are several', async () => {
-    await upload('team/glue', { 'sst2/train-00000-of-00001.parquet': 's', 'rte/train-00000-of-00001.parquet': 'r' })
+    await upload('team/glue', { 'sst2/train-00000-of-00001.parquet': 's', 'rte/train/0000.parquet': 'r' })
+    await expect(texts({}, 'team/glue')).rejects.toMatchObject({ code: 'dataset-config' })
     expect(await texts({ config: 'rte' }, 'team/glue')).toEqual(['r'])
-    await expect(texts({}, 'team/glue')).rejects.toMatchObject({ code: 'hub-many-configs' })
   })
 })

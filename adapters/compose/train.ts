@@ -8,10 +8,9 @@ import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import { ConfigError } from '../../src/errors.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
-import type { DataFacts, Manifest, Metric } from '../../src/prompt/manifest.ts'
-import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import type { Metric } from '../../src/prompt/manifest.ts'
+import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { buildStep } from '../../src/t5/step.ts'
-import { tensor } from '../../src/tensor/tensor.ts'
 import { adviseBase, adviseLabels } from '../../src/train/advice.ts'
 import { usualTargets } from '../../src/train/batches.ts'
 import { checkResume } from '../../src/train/checkpoint.ts'
@@ -20,7 +19,7 @@ import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 import type { Evaluation } from '../../src/train/loop.ts'
 import { makeRecipe, type TrainRecipe } from '../../src/train/recipe.ts'
-import type { RunIdentity, TrainState } from '../../src/train/state.ts'
+import type { RunIdentity } from '../../src/train/state.ts'
 import { trainTogether } from '../../src/train/together.ts'
 import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
@@ -31,6 +30,7 @@ import { openData, type Data, type DataOptions, type DataSource } from './data.t
 import { openEngine } from './open-engine.ts'
 import { openPrompt } from './open-prompt.ts'
 import { openRunFolder } from './run-folder.ts'
+import { finishedPrompt, initTextOf, manifestOf } from './trained-prompt.ts'
 import { baseModel } from './base-model.ts'
 
 export interface TrainPromptOptions extends DataOptions {
@@ -284,8 +284,6 @@ const withTargets = (
     return { inputIds, targetIds, input, target }
   })
 
-const initTextOf = ({ initText, task }: TrainPromptOptions): string => initText ?? task ?? ''
-
 async function initialPrompt(
   options: TrainPromptOptions,
   { init, length, seed }: TrainRecipe,
@@ -296,54 +294,4 @@ async function initialPrompt(
   const texts = init === 'text' ? [initTextOf(options)] : labels
   const words = texts.map((text) => base.tokenizer.encode(text).slice(0, -1))
   return initialise({ kind: init, length, table: base.embeddingTable(), words, seed, ...from }).data
-}
-
-function manifestOf(
-  options: TrainPromptOptions,
-  recipe: TrainRecipe,
-  data: Data,
-  dev: Data | undefined,
-  labels: readonly string[] | undefined,
-): Omit<Manifest, 'base'> {
-  const { target, labelMap } = options
-  return {
-    ...(options.task === undefined ? {} : { task: options.task }),
-    template: options.template ?? '{input}',
-    ...(labels ? { labels } : {}),
-    // The words are part of what it takes to train it again.
-    recipe: recipe.init === 'text' ? { ...recipe, initText: initTextOf(options) } : recipe,
-    data: { ...dataFacts(data, options.data), ...(target === undefined ? {} : { target }), ...(labelMap ? { labelMap } : {}) },
-    ...(dev && options.dev ? { dev: dataFacts(dev, options.dev) } : {}),
-    ...(options.createdBy === undefined ? {} : { createdBy: options.createdBy }),
-  }
-}
-
-function dataFacts({ name, examples, sha256: digest }: Data, source: DataSource): DataFacts {
-  const { config, split: part } = typeof source === 'string' ? {} : source
-  return {
-    name,
-    ...(config === undefined ? {} : { config }),
-    ...(part === undefined ? {} : { split: part }),
-    rows: examples.length,
-    sha256: digest,
-  }
-}
-
-/** The prompt of the best evaluated step, or of the last step where nothing was evaluated. */
-function finishedPrompt(
-  state: TrainState,
-  base: Base,
-  manifest: Manifest,
-  { baselines, nearest, failures }: Pick<Manifest, 'baselines' | 'nearest' | 'failures'>,
-): SoftPrompt {
-  const { width } = base.config
-  const { prompt, step, metrics } = state.best ?? { prompt: state.prompt, step: state.step, metrics: undefined }
-  return softPrompt(tensor('F32', [prompt.length / width, width], prompt), {
-    ...manifest,
-    bestStep: step,
-    ...(metrics ? { metrics } : {}),
-    ...(baselines ? { baselines } : {}),
-    ...(nearest ? { nearest } : {}),
-    ...(failures ? { failures } : {}),
-  })
 }

@@ -24,7 +24,10 @@ const FLAGS: readonly (readonly [field: string, flag: string])[] = [
   ['maxTargetTokens', 'max-target'],
   ['buckets', 'buckets'],
   ['holdOut', 'hold-out'],
+  ['zLoss', 'z-loss'],
 ]
+/** Fields that are said in another way, or say where it ran. */
+const OTHERS: ReadonlySet<string> = new Set(['init', 'engine'])
 
 /** As one word of a POSIX shell. */
 const quoted = (value: string): string => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`)
@@ -55,6 +58,10 @@ export function trainCommand(manifest: Manifest): string | undefined {
   const rows = dataFlags(manifest)
   if (recipe === undefined || rows === undefined || base.id.trim() === '' || recipe.init === 'prompt') return undefined
   const usual: Readonly<Record<string, unknown>> = makeRecipe({})
+  const known = new Set(FLAGS.map(([field]) => field))
+  // A choice that this command has no flag for, as of a newer version, would be lost.
+  const lost = Object.keys(recipe).some((field) => !known.has(field) && !OTHERS.has(field) && recipe[field] !== usual[field])
+  if (lost) return undefined
   const said = FLAGS.filter(([field]) => recipe[field] !== undefined && recipe[field] !== usual[field]).map(([field, name]) =>
     recipe[field] === true ? `--${name}` : flag(name, String(recipe[field])),
   )

@@ -82,6 +82,7 @@ describe('the command on a card', () => {
       { base: { id: '' } },
       { data: { ...whole.data, name: 'standard input' } },
       { recipe: { ...whole.recipe, init: 'prompt' } },
+      { recipe: { ...whole.recipe, newer: 3 } },
       { template: 'two\nlines {input}' },
       { template: 'x'.repeat(5000) },
       { dev: { name: 'other/set', split: 'test', rows: 1, sha256: '' } },

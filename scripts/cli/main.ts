@@ -48,10 +48,12 @@ export function commandLine(command: Command): Cli {
   })
 }
 
+/** A reader that has seen enough (`| head`) is no error. */
+const closed = (error: NodeJS.ErrnoException): never => process.exit(error.code === 'EPIPE' ? 0 : 1)
+
 /** Parses and runs; resolves to the exit code and never throws. */
 export async function main(cli: Cli, argv: readonly string[]): Promise<number> {
-  // A reader that has seen enough (`| head`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  process.stdout.off('error', closed).on('error', closed)
   try {
     await cli.parseAsync([...argv], { from: 'user' })
     return Number(process.exitCode ?? 0)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { packCard } from '../../hub-cards/pack.ts'
 import { renderCardFiles, writeCard } from '../../adapters/compose/card.ts'
+import { exportOnnx } from '../../adapters/compose/export.ts'
 import { openEvery } from '../../adapters/compose/open-prompt.ts'
 import { previewCard } from '../../adapters/compose/preview.ts'
 import { writeBundle } from '../../adapters/tar/bundle.ts'
@@ -49,8 +50,8 @@ describe('packs', () => {
     const path = container === 'folder' ? join(dir, 'pack') : join(dir, 'tasks.tar.gz')
     if (container === 'bundle')
       await writeBundle(path, new Map((await openEvery(join(dir, 'pack'))).map(({ name, files }) => [name, files])))
-    // The base is looked for by the name that the prompts carry: here, a folder.
-    const base = join(import.meta.dirname, '../../models/t5-tiny-en')
+    const base = join(dir, 'base')
+    await exportOnnx(join(import.meta.dirname, '../../models/t5-tiny-en'), base)
     const source = jsOf(text(await renderCardFiles(path))).replace('})\n', `}, { base: ${JSON.stringify(base)} })\n`)
     const logged: { label: string; score: number }[][] = []
     const spy = vi.spyOn(console, 'log').mockImplementation((value: { label: string; score: number }[]) => void logged.push(value))

@@ -54,6 +54,8 @@ export function createEngine(ort: OnnxRuntime, options: EngineOptions = {}): Eng
         logSeverityLevel: 3, // errors only: they are thrown, and the rest is no user's concern
         // planned memory grows with every new batch shape and gains no time
         enableMemPattern: false,
+        // The arena keeps what a step needed at its widest; without it memory is given back, and a step is slower.
+        enableCpuMemArena: options.memory !== 'low',
         ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
         extra: {
           session: {

@@ -3,20 +3,11 @@ import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ConfigError, HubError, type SoftPromptError } from '../../src/errors.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
+import { MIRRORS } from './mirrors.ts'
 import { openHubModel, type HubModelOptions } from './pull.ts'
 
 /** How the Hub is reached; default: the environment's (HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE). */
 export type HubAccessOptions = Omit<HubModelOptions, 'parts' | 'variant' | 'revision'>
-
-/** Repositories with ONNX files of bases that have none, or not all, of their own. */
-const MIRRORS: Readonly<Record<string, string>> = {
-  't5-small': 'Xenova/t5-small',
-  'google-t5/t5-small': 'Xenova/t5-small',
-  't5-base': 'Xenova/t5-base',
-  'google-t5/t5-base': 'Xenova/t5-base',
-  'google/flan-t5-small': 'Xenova/flan-t5-small',
-  'google/flan-t5-base': 'Xenova/flan-t5-base',
-}
 
 /** Where one repository says this, the next may have the files. */
 const ELSEWHERE: ReadonlySet<string> = new Set([

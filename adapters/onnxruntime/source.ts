@@ -1,4 +1,6 @@
 /** Turns an encoder into bytes that a session takes: patched, and with its weights left where they are. */
+import type * as FileSystem from 'node:fs/promises'
+import type * as Path from 'node:path'
 import { ConfigError, SoftPromptError, UnsupportedError } from '../../src/errors.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE, type ModelProto } from '../../src/onnx/schema.ts'
@@ -70,8 +72,21 @@ function patch(skeleton: ModelProto): Omit<PatchedSource, 'folder' | 'externalDa
   return { bytes: formatModel(model), vocabSize, width, dynamicallyQuantized, int32Ids }
 }
 
+/** Node's modules without an import, so that bundlers for browsers find nothing of Node here. @throws {UnsupportedError} `path-no-node` */
+function nodeModules(file: string): { readonly fs: typeof FileSystem; readonly path: typeof Path } {
+  const builtin = (globalThis as { process?: Partial<NodeJS.Process> }).process?.getBuiltinModule
+  if (builtin === undefined) {
+    throw new UnsupportedError(
+      'path-no-node',
+      'A path can be opened in Node only; here fetch the file and give its bytes: await (await fetch(url)).blob().',
+      { facts: { file } },
+    )
+  }
+  return { fs: builtin('node:fs/promises'), path: builtin('node:path') }
+}
+
 async function fromPath(file: string): Promise<PatchedSource> {
-  const [fs, path] = await Promise.all([import('node:fs/promises'), import('node:path')])
+  const { fs, path } = nodeModules(file)
   // The Hugging Face cache is made of links, and onnxruntime refuses data that leaves the model's folder.
   const real = await fs.realpath(file)
   const handle = await fs.open(real)

@@ -27,16 +27,16 @@ const SUFFIX: Readonly<Record<string, string>> = {
 }
 
 /**
- * Loads the text-to-text pipeline of a folder in the Hub's layout, with no network.
+ * Loads the text-to-text pipeline of a folder in the Hub's layout; with no network, unless `remote` leaves it to transformers.js' own settings.
  * @throws {ConfigError} `peer-missing` when transformers.js is not installed
  */
-export async function loadStock(dir: string, options: LoadOptions = {}): Promise<Text2TextGenerationPipeline> {
+export async function loadStock(dir: string, options: LoadOptions = {}, remote = false): Promise<Text2TextGenerationPipeline> {
   const { pipeline } = await import('@huggingface/transformers').catch((cause: unknown) => {
     throw new ConfigError('peer-missing', 'loadPrompted runs on transformers.js: npm install @huggingface/transformers@4', { cause })
   })
   return (await pipeline('text2text-generation', dir, {
     ...options,
-    local_files_only: true,
+    ...(remote ? {} : { local_files_only: true }),
   } as never)) as unknown as Text2TextGenerationPipeline
 }
 
@@ -50,4 +50,35 @@ export function encoderFile(model: PreTrainedModel): string {
 export function variantsOf(dtype: LoadOptions['dtype']): readonly string[] {
   const of = (file: string): string => SUFFIX[(typeof dtype === 'string' ? dtype : dtype?.[file]) ?? 'fp32'] ?? ''
   return [of('encoder_model'), of('decoder_model_merged')]
+}
+
+const join = (...parts: string[]): string => parts.map((part) => part.replace(/\/$/, '')).join('/')
+
+/** A URL, or a path of the server, rather than the name of a model. */
+const isAddress = (id: string): boolean => /^(?:https?:\/)?\.{0,2}\//.test(id)
+
+/**
+ * The bytes of a model's file in a browser: from the cache that transformers.js filled, else from where it looks.
+ * @throws {ConfigError} `encoder-missing` naming the addresses tried
+ */
+export async function fetchModelFile(id: string, file: string): Promise<Uint8Array> {
+  const { env } = await import('@huggingface/transformers')
+  const remote = join(env.remoteHost, env.remotePathTemplate.replaceAll('{model}', id).replaceAll('{revision}', 'main'), file)
+  const addresses = isAddress(id)
+    ? [join(id, file)]
+    : [...(env.allowLocalModels ? [join(env.localModelPath, id, file)] : []), ...(env.allowRemoteModels ? [remote] : [])]
+  const cache = env.useBrowserCache && 'caches' in globalThis ? await caches.open(env.cacheKey).catch(() => undefined) : undefined
+  for (const address of addresses) {
+    const response = (await cache?.match(address)) ?? ((await env.fetch(address)) as Response)
+    // A server of single pages answers with its page where a file is missing.
+    const isPage = response.headers.get('content-type')?.startsWith('text/html') ?? false
+    if (response.ok && !isPage) return new Uint8Array(await response.arrayBuffer())
+  }
+  throw new ConfigError(
+    'encoder-missing',
+    `The encoder ${file} of ${id} is not at ${addresses.join(' or ')}; give it as { encoder: bytes }.`,
+    {
+      facts: { addresses },
+    },
+  )
 }

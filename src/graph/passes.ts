@@ -11,7 +11,8 @@ export function specialise(graph: Graph, capabilities: Capabilities): Graph {
   return fuseSums(decompose(graph, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm']))
 }
 
-type Composite = 'Gelu' | 'CrossEntropy' | 'RmsNorm'
+/** Operators that engines may lack, written in elementary ones by `decompose`. */
+export type Composite = 'Gelu' | 'CrossEntropy' | 'RmsNorm'
 
 /** Composite operators in elementary ones. */
 const DECOMPOSE: { readonly [K in Composite]: (g: Builder, inputs: readonly Value[], node: Node<K>) => readonly Value[] } = {

@@ -1,21 +1,13 @@
 /** Every operator, and every pass, on real engines against the f64 interpreter. A new engine is a row in `ENGINES`. */
-import * as ort from 'onnxruntime-node'
-import * as web from 'onnxruntime-web'
 import { describe, expect, test } from 'vitest'
-import { createEngine } from '../../adapters/onnxruntime/engine.ts'
 import { createBuilder } from '../../src/graph/builder.ts'
 import type { OpName } from '../../src/graph/ir.ts'
 import { fuseSums } from '../../src/graph/passes.ts'
 import { add, linear, mul } from '../../src/graph/ops.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
+import { ENGINES } from '../engines.ts'
 import { CASES, numbers } from './cases.ts'
 import { array, interpret, type Array64 } from './interpreter.ts'
-
-const ENGINES = {
-  onnxruntime: createEngine(ort, { threads: 1 }),
-  'onnxruntime, standard operators': createEngine(ort, { threads: 1, capabilities: { contrib: false } }),
-  'onnxruntime-web': createEngine(web, { device: 'wasm' }),
-}
 
 const toTensor = ({ shape, data }: Array64): Tensor => tensor('F32', shape, Float32Array.from(data))
 

@@ -1,12 +1,13 @@
 /** The training step against PyTorch in f64 (test/golden/make_step.py). */
 import * as ort from 'onnxruntime-node'
-import * as web from 'onnxruntime-web'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
-import { buildStep, stepFeeds, type StepBatch } from '../../src/t5/step.ts'
+import type { Engine } from '../../src/graph/engine.ts'
+import { buildStep, stepFeeds, type StepBatch, type StepOptions } from '../../src/t5/step.ts'
 import { bucketOf } from '../../src/t5/positions.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
+import { ENGINES } from '../engines.ts'
 import { readCheckpoint } from './checkpoint.ts'
 
 interface Case {
@@ -51,11 +52,10 @@ function relativeError(got: ArrayLike<number>, expected: readonly number[]): num
 }
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
-const ways = {
-  fast: { engine: createEngine(ort, { threads: 1 }), options: {} },
+const onEngines = Object.entries(ENGINES).map(([name, engine]) => [name, { engine, options: {} }])
+const ways: Record<string, { readonly engine: Engine; readonly options: StepOptions }> = {
+  ...Object.fromEntries(onEngines),
   'low memory': { engine: createEngine(ort, { threads: 1, memory: 'low' }), options: {} },
-  'standard operators': { engine: createEngine(ort, { threads: 1, capabilities: { contrib: false } }), options: {} },
-  'WebAssembly, standard operators': { engine: createEngine(web, { device: 'wasm' }), options: {} },
   'z-loss': { engine: createEngine(ort, { threads: 1 }), options: { zLoss: golden.z_loss } },
   'long targets': { engine: createEngine(ort, { threads: 1 }), options: { targetTokens: 1000 } },
 }

@@ -1,0 +1,43 @@
+/** What is used of TensorFlow.js: any package that exports @tensorflow/tfjs-core 4 (tfjs, tfjs-node, tfjs-node-gpu). */
+import type * as core from '@tensorflow/tfjs-core'
+
+export type Tfjs = Pick<
+  typeof core,
+  | 'add'
+  | 'broadcastTo'
+  | 'cast'
+  | 'concat'
+  | 'div'
+  | 'equal'
+  | 'gather'
+  | 'gatherND'
+  | 'getBackend'
+  | 'greater'
+  | 'log'
+  | 'matMul'
+  | 'max'
+  | 'maximum'
+  | 'minimum'
+  | 'mul'
+  | 'neg'
+  | 'range'
+  | 'ready'
+  | 'relu'
+  | 'reshape'
+  | 'scalar'
+  | 'scatterND'
+  | 'sigmoid'
+  | 'slice'
+  | 'softmax'
+  | 'sqrt'
+  | 'stack'
+  | 'sub'
+  | 'sum'
+  | 'tensor'
+  | 'tidy'
+  | 'transpose'
+  | 'zeros'
+> & { readonly version_core: string }
+
+export type TfTensor = core.Tensor
+export type TfDtype = 'float32' | 'int32' | 'bool'

@@ -14,7 +14,8 @@ export const evaluate: Command = command({
     generate: { kind: 'boolean', help: 'compare generated text instead of scoring labels' },
     beams: { kind: 'number', value: 'N', help: 'continuations followed side by side where text is generated (default 1: greedy)' },
     bare: { kind: 'boolean', help: 'measure the base model without a prompt as well' },
-    device: { kind: 'string', value: 'd', help: 'cpu', default: 'cpu' },
+    engine: { kind: 'string', value: 'name', help: 'what runs the graph', choices: ['onnxruntime', 'tfjs'], default: 'onnxruntime' },
+    device: { kind: 'string', value: 'd', help: 'cpu (default), webgpu, cuda, dml, coreml or auto; of tfjs: auto (default), cuda or cpu' },
   },
   examples: [
     'soft-prompts eval my-prompt --data test.jsonl',

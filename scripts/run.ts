@@ -11,7 +11,8 @@ export const run: Command = command({
     ensemble: { kind: 'string', value: 'how', help: 'join the answers: vote or mean', choices: ['vote', 'mean'] },
     maxTokens: { kind: 'number', value: 'N', help: 'tokens generated at most', default: 64 },
     beams: { kind: 'number', value: 'N', help: 'continuations followed side by side (default 1: greedy)' },
-    device: { kind: 'string', value: 'd', help: 'cpu', default: 'cpu' },
+    engine: { kind: 'string', value: 'name', help: 'what runs the graph', choices: ['onnxruntime', 'tfjs'], default: 'onnxruntime' },
+    device: { kind: 'string', value: 'd', help: 'cpu (default), webgpu, cuda, dml, coreml or auto; of tfjs: auto (default), cuda or cpu' },
   },
   examples: [
     'soft-prompts run my-prompt "a stirring , funny film"',
@@ -29,7 +30,8 @@ export const run: Command = command({
       texts: flags.file === undefined ? args.slice(-1) : await readLines(flags.file),
       maxNewTokens: flags.maxTokens,
       ...(flags.beams === undefined ? {} : { beams: flags.beams }),
-      device: flags.device,
+      engine: flags.engine,
+      ...(flags.device === undefined ? {} : { device: flags.device }),
       ...(flags.model === undefined ? {} : { model: flags.model }),
       ...(flags.ensemble === undefined ? {} : { ensemble: flags.ensemble as 'vote' | 'mean' }),
     })

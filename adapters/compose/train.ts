@@ -27,13 +27,13 @@ import { writeCard } from './card.ts'
 import { gatherEvidence } from './evidence.ts'
 import { openBase, type Base } from './open-base.ts'
 import { openData, type Data, type DataOptions, type DataSource } from './data.ts'
-import { openEngine } from './open-engine.ts'
+import { openEngine, type OpenEngineOptions } from './open-engine.ts'
 import { openPrompt } from './open-prompt.ts'
 import { openRunFolder } from './run-folder.ts'
 import { finishedPrompt, initTextOf, manifestOf } from './trained-prompt.ts'
 import { baseModel } from './base-model.ts'
 
-export interface TrainPromptOptions extends DataOptions {
+export interface TrainPromptOptions extends DataOptions, OpenEngineOptions {
   /** Base model: folder, or Hub id in the Hub cache. */
   readonly model: string
   readonly revision?: string
@@ -55,9 +55,6 @@ export interface TrainPromptOptions extends DataOptions {
   readonly initPrompt?: string
   /** One line on what the prompt does. */
   readonly task?: string
-  readonly device?: string
-  readonly threads?: number
-  readonly memory?: 'fast' | 'low'
   readonly resume?: boolean
   readonly overwrite?: boolean
   readonly timeLimitMs?: number

@@ -6,12 +6,16 @@ import { specialise } from '../../src/graph/passes.ts'
 import { emitModel } from '../../src/onnx/emit.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import type { Dtype, Tensor } from '../../src/tensor/tensor.ts'
+import { deviceFailed, deviceOf } from './devices.ts'
+import { openProfile, tinyFeeds } from './placement.ts'
 import { placeWeights } from './weights.ts'
 
 /** What is used of onnxruntime-node or onnxruntime-web. */
 export interface OnnxRuntime {
   readonly InferenceSession: InferenceSessionFactory
   readonly Tensor: TensorConstructor
+  /** In onnxruntime-node only. */
+  readonly listSupportedBackends?: () => unknown
 }
 
 export interface EngineOptions {
@@ -38,18 +42,20 @@ const ORT_TYPE = {
 type OrtType = (typeof ORT_TYPE)[keyof typeof ORT_TYPE]
 const DTYPE: Readonly<Record<string, Dtype>> = Object.fromEntries(Object.entries(ORT_TYPE).map(([dtype, name]) => [name, dtype as Dtype]))
 
-/** Makes an engine of the runtime the app has loaded. */
+/** Makes an engine of the runtime the app has loaded. On a device other than the CPU, loading runs the graph once, tiny, and refuses it if the CPU took part. */
 export function createEngine(ort: OnnxRuntime, options: EngineOptions = {}): Engine {
   const device = options.device ?? 'cpu'
-  // the WebAssembly build sees no files
-  const capabilities = { contrib: device === 'cpu', externalData: device !== 'wasm', ...options.capabilities }
+  const { capabilities: usual, checked } = deviceOf(device)
+  const capabilities = { ...usual, ...options.capabilities }
+  // A profile is a file, so where there are none (a browser) placement goes unchecked.
+  const profiled = checked && ort.listSupportedBackends !== undefined
   return {
     name: `onnxruntime-${device}`,
     capabilities,
     load: async (graph, weights) => {
       const { place, folder } = await placeWeights(graph, weights, capabilities.externalData)
       const bytes = formatModel(emitModel(specialise(graph, capabilities), weights, place))
-      const session = await createSession(ort, bytes, {
+      const sessionOptions: SessionOptions = {
         executionProviders: [device],
         logSeverityLevel: 3, // errors only: they are thrown, and the rest is no user's concern
         // planned memory grows with every new batch shape and gains no time
@@ -63,16 +69,35 @@ export function createEngine(ort: OnnxRuntime, options: EngineOptions = {}): Eng
             ...(options.memory === 'low' ? { disable_prepacking: '1' } : {}),
           },
         },
-      })
-      return program(ort, session)
+      }
+      if (!profiled) return program(ort, await createSession(ort, bytes, device, sessionOptions))
+      const profile = await openProfile()
+      try {
+        const session = await createSession(ort, bytes, device, { ...sessionOptions, ...profile.options })
+        const loaded = program(ort, session)
+        try {
+          await loaded.run(tinyFeeds(graph))
+          session.endProfiling()
+          await profile.check(graph, device)
+        } catch (cause) {
+          await loaded.dispose()
+          throw cause
+        }
+        return loaded
+      } finally {
+        await profile.remove()
+      }
     },
   }
 }
 
 type SessionOptions = InferenceSession.SessionOptions
 
-const createSession = (ort: OnnxRuntime, bytes: Uint8Array, options: SessionOptions): Promise<InferenceSession> =>
-  ort.InferenceSession.create(bytes, options).catch((cause: unknown) => failed('engine-load', 'load the graph', cause))
+const createSession = (ort: OnnxRuntime, bytes: Uint8Array, device: string, options: SessionOptions): Promise<InferenceSession> =>
+  ort.InferenceSession.create(bytes, options).catch((cause: unknown) => {
+    if (/backend not found|WebGPU adapter|shared library|providers_/i.test(String(cause))) throw deviceFailed(device, cause)
+    return failed('engine-load', 'load the graph', cause)
+  })
 
 function failed(code: string, doing: string, cause: unknown): never {
   throw new UnsupportedError(code, `onnxruntime could not ${doing}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })

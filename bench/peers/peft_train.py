@@ -4,6 +4,7 @@ import json
 import random
 import time
 
+import numpy as np
 import torch
 from transformers import AutoTokenizer
 
@@ -19,6 +20,8 @@ parser.add_argument("--steps", type=int, default=500)
 parser.add_argument("--batch", type=int, default=32)
 parser.add_argument("--lr", type=float, default=0.3)
 parser.add_argument("--init", default="labels", choices=["labels", "vocab", "random"])
+parser.add_argument("--initial", help="begin from this file of [P, D] F32 values instead")
+parser.add_argument("--order", help="JSON: the row numbers of each step's batch, instead of an order of its own")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--step-offset", type=int, default=0)
 parser.add_argument("--shuffle-targets", action="store_true", help="the control: the same rows with their answers shuffled")
@@ -45,7 +48,12 @@ if args.shuffle_targets:
     train = [dict(row, target=target) for row, target in zip(train, targets)]
 tokenizer, base = AutoTokenizer.from_pretrained(args.model), load(args.model)
 model = with_prompt(base, args.prompt)
-init_prompt(model, tokenizer, args.init, labels, args.seed)
+if args.initial:
+    prompt = model.prompt_encoder["default"].embedding.weight
+    with torch.no_grad():
+        prompt.copy_(torch.from_numpy(np.fromfile(args.initial, np.float32).reshape(prompt.shape)))
+else:
+    init_prompt(model, tokenizer, args.init, labels, args.seed)
 optimizer = adafactor(model, args.lr, args.step_offset)
 
 
@@ -77,11 +85,13 @@ def evaluate():
 
 
 print(json.dumps({"step": 0, **evaluate(), "labels": labels}), flush=True)
+given = json.load(open(args.order, encoding="utf-8")) if args.order else None
 order, losses, start = [], [], time.time()
 for step in range(1, args.steps + 1):
     if len(order) < args.batch:
         order = random.sample(range(len(train)), len(train))
-    batch = [train[order.pop()] for _ in range(args.batch)]
+    chosen = given[step - 1] if given else [order.pop() for _ in range(args.batch)]
+    batch = [train[row] for row in chosen]
     loss = model(**encode(batch, [row["target"] for row in batch])).loss
     loss.backward()
     optimizer.step()

@@ -1,9 +1,10 @@
 /**
- * A `fetch` for @huggingface/hub that is what it lacks: it tries again with back-off, honours Retry-After, times out, limits and completes each
- * body before handing it on, turns every refusal into a coded error, and never sends the token to another host.
+ * A request as the hub's client lacks it: it tries again with back-off, honours Retry-After, times out, limits and completes each body before handing
+ * it on, turns every refusal into a coded error, and never sends the token to another host.
  */
 import { ConfigError, HubError } from '../../src/errors.ts'
 import { reasonOf, refusedError, shownUrl, systemCode } from './errors.ts'
+import { get, type Incoming } from './get.ts'
 import { ATTEMPTS, parseRetryAfter, Passing, systemClock, withRetries, type Clock } from './retry.ts'
 
 /** What every call to a hub needs. */
@@ -59,11 +60,11 @@ export function transportError(error: unknown, url: string, signal: AbortSignal 
 }
 
 /** The coded error for a refusal, a passing one where it may pass. */
-export async function readRefusal(response: Response, method: string, url: string, access: HubAccess): Promise<HubError> {
-  const text = await response.text().catch(() => '')
+export async function readRefusal(response: Incoming, method: string, url: string, access: HubAccess): Promise<HubError> {
+  const bytes = await readAll(response, url).catch(() => new Uint8Array())
   let message = response.headers.get('x-error-message') ?? ''
   try {
-    const value: unknown = JSON.parse(text)
+    const value: unknown = JSON.parse(new TextDecoder().decode(bytes))
     if (typeof value === 'object' && value !== null && 'error' in value && typeof value.error === 'string') message = value.error
   } catch {
     // an error page: its header says enough
@@ -83,10 +84,17 @@ export async function readRefusal(response: Response, method: string, url: strin
   return passes ? new Passing(error.code, error.message, { retryAfterMs, facts: error.facts }) : error
 }
 
-async function readAll(response: Response, url: string): Promise<Uint8Array<ArrayBuffer>> {
-  const declared = Number(response.headers.get('content-length') ?? 0)
-  const bytes = declared > ANSWER_BYTES ? undefined : await response.arrayBuffer()
-  if (bytes !== undefined && bytes.byteLength <= ANSWER_BYTES) return new Uint8Array(bytes)
+async function readAll({ headers, body }: Incoming, url: string): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array[] = []
+  let size = Number(headers.get('content-length') ?? 0) > ANSWER_BYTES ? Infinity : 0
+  if (size === 0) {
+    for await (const part of body ?? []) {
+      parts.push(part)
+      size += part.length
+      if (size > ANSWER_BYTES) break
+    }
+  }
+  if (size <= ANSWER_BYTES) return new Uint8Array(Buffer.concat(parts))
   throw new HubError(
     'hub-answer-size',
     `${shownUrl(url)} sent more than ${ANSWER_BYTES} bytes where a short answer was expected; check HF_ENDPOINT.`,
@@ -94,8 +102,8 @@ async function readAll(response: Response, url: string): Promise<Uint8Array<Arra
 }
 
 /** An answer that calls itself JSON and is none was spoilt on the way. */
-function checkJson(response: Response, body: Uint8Array, url: string): void {
-  if (!(response.headers.get('content-type') ?? '').includes('json') || body.length === 0) return
+function checkJson({ headers }: Incoming, body: Uint8Array, url: string): void {
+  if (!(headers.get('content-type') ?? '').includes('json') || body.length === 0) return
   try {
     JSON.parse(new TextDecoder().decode(body))
   } catch (cause) {
@@ -103,47 +111,95 @@ function checkJson(response: Response, body: Uint8Array, url: string): void {
   }
 }
 
+/** What is asked of a hub; nothing but the address for a GET. */
+export interface Request {
+  readonly method?: string | undefined
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: RequestInit['body']
+  readonly signal?: AbortSignal | null | undefined
+}
+
+/** A whole answer, 2xx. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Incoming['headers']
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+async function send(
+  access: HubAccess,
+  url: string,
+  init: RequestInit & { readonly headers: Record<string, string> },
+  signal: AbortSignal,
+): Promise<Incoming> {
+  const isSmallGet = access.fetch === undefined && init.method === 'GET' && init.body == null
+  return (isSmallGet ? await get(url, init.headers, signal) : undefined) ?? (access.fetch ?? fetch)(url, { ...init, signal })
+}
+
 /**
- * The hardened fetch. Its responses are complete and 2xx.
- * @throws {HubError} for all else
+ * One request with all that is promised above. The token goes to the hub only, and not to upload addresses: they carry their own signature.
+ * @throws {HubError} for all that is not a complete answer of 2xx
  */
-export function hubFetch(access: HubAccess): typeof fetch {
+export function ask(access: HubAccess, url: string, { method = 'GET', headers = {}, body = null, signal }: Request = {}): Promise<Answer> {
   const { clock = systemClock, attempts = ATTEMPTS, timeoutMs = TIMEOUT_MS } = access
-  const send = access.fetch ?? fetch
-  const home = new URL(access.hubUrl).origin
-  return (input, init = {}) => {
-    const url = input instanceof Request ? input.url : String(input)
-    const method = init.method ?? 'GET'
-    const headers = new Headers(init.headers)
-    if (new URL(url).origin !== home) headers.delete('authorization')
-    const limitMs = timeoutMs + Math.ceil((1000 * sizeOfBody(init.body)) / SLOWEST_BYTES_PER_SECOND)
-    const signals = [init.signal, access.signal].filter((signal) => signal instanceof AbortSignal)
-    const once = async (): Promise<Response> => {
-      const signal = AbortSignal.any([...signals, AbortSignal.timeout(limitMs)])
-      try {
-        const response = await send(url, { ...init, headers, signal })
-        if (!response.ok) throw await readRefusal(response, method, url, access)
-        const body = await readAll(response, url)
-        checkJson(response, body, url)
-        return new Response(body.length === 0 ? null : body, { status: response.status, headers: response.headers })
-      } catch (error) {
-        const coded = transportError(
-          error,
-          url,
-          signals.find(({ aborted }) => aborted),
-          limitMs,
-        )
-        if (
-          coded instanceof Passing &&
-          !isRepeatable(method, url) &&
-          coded.code !== 'hub-rate-limited' &&
-          !UNSENT.has(systemCode(error) ?? '')
-        ) {
-          throw new HubError(coded.code, coded.message, { cause: coded, facts: { ...coded.facts, uncertain: true } })
-        }
-        throw coded
-      }
+  const isHome = new URL(url).origin === new URL(access.hubUrl).origin
+  const { authorization: _, ...others } = headers
+  const signedIn = access.token !== undefined && isHome && method !== 'PUT'
+  const init = {
+    method,
+    body,
+    headers: { 'user-agent': 'soft-prompts', ...others, ...(signedIn ? { authorization: bearer(access.token as string) } : {}) },
+  }
+  const limitMs = timeoutMs + Math.ceil((1000 * sizeOfBody(body)) / SLOWEST_BYTES_PER_SECOND)
+  const signals = [signal, access.signal].filter((each) => each instanceof AbortSignal)
+  const once = async (): Promise<Answer> => {
+    try {
+      const response = await send(access, url, init, AbortSignal.any([...signals, AbortSignal.timeout(limitMs)]))
+      if (!response.ok) throw await readRefusal(response, method, url, access)
+      const bytes = await readAll(response, url)
+      checkJson(response, bytes, url)
+      return { status: response.status, headers: response.headers, bytes }
+    } catch (error) {
+      const aborted = signals.find((each) => each.aborted)
+      const coded = transportError(error, url, aborted, limitMs)
+      const isUncertain = !isRepeatable(method, url) && !UNSENT.has(systemCode(error) ?? '')
+      if (coded instanceof Passing && isUncertain && coded.code !== 'hub-rate-limited')
+        throw new HubError(coded.code, coded.message, { cause: coded, facts: { ...coded.facts, uncertain: true } })
+      throw coded
     }
-    return withRetries(once, { clock, attempts, signal: access.signal })
+  }
+  return withRetries(once, { clock, attempts, signal: access.signal })
+}
+
+/**
+ * An answer's JSON.
+ * @throws {HubError} as `ask`; `hub-answer` where it is none
+ */
+export async function askJson(access: HubAccess, url: string): Promise<unknown> {
+  const { bytes } = await ask(access, url)
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as unknown
+  } catch (cause) {
+    throw new HubError(
+      'hub-answer',
+      `${shownUrl(url)} gave an answer that is not a hub's; check HF_ENDPOINT and proxies, then try again.`,
+      { cause },
+    )
+  }
+}
+
+/** The same as a `fetch`, for @huggingface/hub. */
+export function hubFetch(access: HubAccess): typeof fetch {
+  return async (input, { method, body, signal, headers } = {}) => {
+    const given = Object.fromEntries(new Headers(headers))
+    const answer = await ask(access, input instanceof Request ? input.url : String(input), {
+      method,
+      body: body ?? null,
+      signal,
+      headers: given,
+    })
+    const copied = new Headers()
+    answer.headers.forEach((value, name) => copied.append(name, value))
+    return new Response(answer.bytes.length === 0 ? null : answer.bytes, { status: answer.status, headers: copied })
   }
 }

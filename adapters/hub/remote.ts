@@ -2,7 +2,7 @@
 import type { ListFileEntry } from '@huggingface/hub'
 import { HubError, SoftPromptError } from '../../src/errors.ts'
 import { reasonOf, shownUrl } from './errors.ts'
-import { bearer, hubFetch, type HubAccess } from './fetch.ts'
+import { askJson, hubFetch, type HubAccess } from './fetch.ts'
 import { checkRemotePath } from './files.ts'
 
 export type RepoType = 'model' | 'dataset'
@@ -28,19 +28,10 @@ export interface RemoteFile {
 const MOST_FILES = 20_000
 
 /** Parameters of every call to @huggingface/hub; it refuses tokens that do not start with `hf_`, so the header is ours. */
-export function clientParameters(access: HubAccess): { hubUrl: string; fetch: typeof fetch } {
-  const send = hubFetch(access)
-  return {
-    hubUrl: access.hubUrl,
-    fetch: (input, init = {}) => {
-      const headers = new Headers(init.headers)
-      const isHome = new URL(String(input)).origin === new URL(access.hubUrl).origin
-      const isSigned = init.method === 'PUT' // upload addresses carry their own signature
-      if (access.token !== undefined && isHome && !isSigned) headers.set('authorization', bearer(access.token))
-      return send(input, { ...init, headers })
-    },
-  }
-}
+export const clientParameters = (access: HubAccess): { hubUrl: string; fetch: typeof fetch } => ({
+  hubUrl: access.hubUrl,
+  fetch: hubFetch(access),
+})
 
 /** Runs a call of @huggingface/hub; what it throws for an answer it cannot use becomes a coded error. */
 export async function viaClient<T>(access: HubAccess, work: () => Promise<T>): Promise<T> {
@@ -64,9 +55,8 @@ export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(rev
  * @throws {HubError} `hub-repo-not-found` | `hub-revision-not-found` | …
  */
 export async function resolveCommit(access: HubAccess, repo: RepoRef, revision: string): Promise<string> {
-  const { hubUrl, fetch: send } = clientParameters(access)
-  const url = `${hubUrl}/api/${repo.type}s/${repo.name}/revision/${encodeURIComponent(revision)}?expand=sha`
-  const answer: unknown = await viaClient(access, async () => (await send(url)).json())
+  const url = `${access.hubUrl}/api/${repo.type}s/${repo.name}/revision/${encodeURIComponent(revision)}?expand=sha`
+  const answer = await askJson(access, url)
   const sha = typeof answer === 'object' && answer !== null && 'sha' in answer ? answer.sha : undefined
   if (typeof sha === 'string' && isCommit(sha)) return sha
   throw new HubError('hub-answer', `${access.hubUrl} names no commit for ${repo.name} at "${revision}"; it does not seem to be a hub.`)

@@ -1,6 +1,6 @@
 /** Finds soft prompts on the Hub, with what a person chooses by. */
 import { listModels, type ModelEntry } from '@huggingface/hub'
-import { bearer, hubFetch, type HubAccess } from './fetch.ts'
+import { askJson, type HubAccess } from './fetch.ts'
 import { clientParameters, viaClient } from './remote.ts'
 
 export interface SearchOptions extends HubAccess {
@@ -53,9 +53,8 @@ async function lengthOf(options: SearchOptions, repo: string, config: unknown): 
   const listed = count(dig(config, 'peft', 'num_virtual_tokens'))
   if (listed !== undefined) return listed
   try {
-    const headers = options.token === undefined ? {} : { authorization: bearer(options.token) }
-    const response = await hubFetch({ ...options, attempts: 2 })(`${options.hubUrl}/${repo}/resolve/main/adapter_config.json`, { headers })
-    return count(dig(await response.json(), 'num_virtual_tokens'))
+    const url = `${options.hubUrl}/${repo}/resolve/main/adapter_config.json`
+    return count(dig(await askJson({ ...options, attempts: 2 }, url), 'num_virtual_tokens'))
   } catch {
     return undefined
   }

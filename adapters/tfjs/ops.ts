@@ -41,11 +41,11 @@ export const RUN: { readonly [K in Elementary]: Run<K> } = {
   Sub: ({ tf, inputs: [a, b] }) => tf.sub(a, b),
   Mul: ({ tf, inputs: [a, b] }) => tf.mul(a, b),
   Div: ({ tf, inputs: [a, b] }) => tf.div(a, b),
-  Min: ({ tf, inputs: [a, b] }) => tf.minimum(a, b),
   Greater: ({ tf, inputs: [a, b] }) => tf.greater(a, b),
   Neg: ({ tf, inputs: [x] }) => tf.neg(x),
   Sqrt: ({ tf, inputs: [x] }) => tf.sqrt(x),
   Relu: ({ tf, inputs: [x] }) => tf.relu(x),
+  Step: ({ tf, inputs: [x] }) => tf.step(x),
   Log: ({ tf, inputs: [x] }) => tf.log(x),
   Sigmoid: ({ tf, inputs: [x] }) => tf.sigmoid(x),
   // clipByValue takes floats only on some backends

@@ -31,6 +31,7 @@ export type Tfjs = Pick<
   | 'softmax'
   | 'sqrt'
   | 'stack'
+  | 'step'
   | 'sub'
   | 'sum'
   | 'tensor'

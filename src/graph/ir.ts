@@ -24,11 +24,12 @@ export interface OpAttributes {
   Sub: None
   Mul: None
   Div: None
-  Min: None
   Greater: None
   Neg: None
   Sqrt: None
   Relu: None
+  /** 1 where x > 0, else 0; not in ONNX */
+  Step: None
   Log: None
   Sigmoid: None
   Clip: { readonly min: number; readonly max: number }

@@ -201,11 +201,12 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
   Sub: plain(),
   Mul: plain(),
   Div: plain(),
-  Min: plain(),
   Greater: plain(),
   Neg: plain(),
   Sqrt: plain(),
   Relu: plain(),
+  // max(0, min(1, x·2^126)): one pass, where comparing and casting are two slow ones
+  Step: plain(() => ({ alpha: 2 ** 126, beta: 0 }), 'HardSigmoid'),
   Log: plain(),
   Sigmoid: plain(),
   Clip: withInputs(({ inputs: [x], attributes: { min, max } }, emitter) =>

@@ -60,7 +60,6 @@ export const CASES: { readonly [K in OpName]: readonly Case[] } = {
     { shapes: [[2, 3]], build: (g, [x]) => mul(g, x!, x!) }, // used twice
   ],
   Div: [{ shapes: [[2, 3], [3]], build: op('Div'), at: positive }],
-  Min: [{ shapes: [[2, 3], [3]], build: op('Min') }],
   Greater: [{ shapes: [[2, 3], [3]], build: (g, [a, b]) => truth(g, greater(g, a!, b!)) }],
   Clip: [{ shapes: [[2, 3]], build: op('Clip', { min: -0.5, max: 1 }) }],
   Cast: [{ shapes: [[2, 3]], build: (g, [x]) => truth(g, greater(g, x!, g.scalar(0))) }],
@@ -84,6 +83,7 @@ export const CASES: { readonly [K in OpName]: readonly Case[] } = {
   Neg: [{ shapes: [[2, 3]], build: op('Neg') }],
   Sqrt: [{ shapes: [[2, 3]], build: op('Sqrt'), at: positive }],
   Relu: [{ shapes: [[4, 3]], build: op('Relu'), at: awayFromZero }],
+  Step: [{ shapes: [[4, 3]], build: op('Step'), at: awayFromZero }],
   Sigmoid: [{ shapes: [[2, 3]], build: op('Sigmoid') }],
   Gemm: gemms,
   MatMul: [

@@ -1,17 +1,9 @@
 /** Answers of prompts to texts: the library's `run`. */
 import { parseTemplate } from '../../src/data/template.ts'
-import { generate } from '../../src/decode/beam.ts'
-import { labelProbabilities, scoreLabels } from '../../src/decode/score.ts'
-import { ConfigError } from '../../src/errors.ts'
+import { answerRows, type LabelScore } from '../../src/decode/answer.ts'
+import { joinAnswers, type Ensemble } from '../../src/decode/ensemble.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { encodeInput } from '../../src/train/evaluate.ts'
-import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
-
-export interface LabelScore {
-  readonly label: string
-  /** Probability among the labels. */
-  readonly score: number
-}
+import { openPrompted, type PromptedOptions } from './prompted.ts'
 
 export interface Answer {
   readonly text: string
@@ -28,10 +20,8 @@ export interface AnswerOptions extends PromptedOptions {
   /** Continuations followed side by side where text is generated. Default 1: greedy. */
   readonly beams?: number
   /** Joins the prompts' answers into one: the majority, or the mean of their probabilities. */
-  readonly ensemble?: 'vote' | 'mean'
+  readonly ensemble?: Ensemble
 }
-
-const BATCH = 32
 
 /** Fills a text into a template of one field; the text itself where the template has several or none. */
 function filled(prompt: SoftPrompt, text: string): string {
@@ -40,72 +30,45 @@ function filled(prompt: SoftPrompt, text: string): string {
   return template.fields.length === 1 && field !== undefined ? template.render({ fields: { [field]: text }, where: 'the text' }) : text
 }
 
-/** Answers every text with every prompt, texts outermost; with `ensemble`, one answer a text. @throws {ConfigError} `ensemble-labels` */
+/**
+ * Answers every text with every prompt, texts outermost; with `ensemble`, one answer a text. Prompts share batches: each row has its own.
+ * @throws {ConfigError} `ensemble-labels`
+ */
 export async function answer(options: AnswerOptions): Promise<Answer[]> {
-  const prompted = await openPrompted(options)
+  const { texts, ensemble, maxNewTokens, beams } = options
+  const { base, model, prompts, dispose } = await openPrompted(options)
   try {
-    const byPrompt: Answer[][] = []
-    for (const { name, prompt } of prompted.prompts) byPrompt.push(await answersOf(prompted, name, prompt, options))
-    const byText = options.texts.map((_, index) => byPrompt.map((answers) => answers[index] as Answer))
-    return options.ensemble === undefined ? byText.flat() : byText.map((answers) => join(answers, options.ensemble as 'vote' | 'mean'))
-  } finally {
-    await prompted.dispose()
-  }
-}
-
-async function answersOf({ base, model }: Prompted, name: string, prompt: SoftPrompt, options: AnswerOptions): Promise<Answer[]> {
-  const { tokenizer, config } = base
-  const { labels } = prompt.manifest
-  const labelIds = labels?.map((label) => tokenizer.encode(label))
-  const answers: Answer[] = []
-  for (let from = 0; from < options.texts.length; from += BATCH) {
-    const texts = options.texts.slice(from, from + BATCH)
-    const input = encodeInput(
-      texts.map((text) => tokenizer.encode(filled(prompt, text))),
-      tokenizer.padId,
-      { data: prompt.embeddings.data, width: config.width },
-    )
-    if (labels && labelIds) {
-      const scores = await scoreLabels(model, input, labelIds, config.startId)
-      for (const [row, text] of texts.entries()) {
-        const chances = labelProbabilities(scores[row] as Float64Array)
-        const ranked = labels.map((label, index) => ({ label, score: chances[index] as number })).toSorted((a, b) => b.score - a.score)
-        answers.push({ text, prompt: name, answer: ranked[0]?.label ?? '', labels: ranked })
-      }
-    } else {
-      const made = await generate(model, input, {
-        startId: config.startId,
-        eosId: tokenizer.eosId,
-        padId: tokenizer.padId,
-        maxNewTokens: options.maxNewTokens ?? 64,
-        beams: options.beams ?? 1,
+    const asked = texts.flatMap((text) => prompts.map(({ name, prompt }) => ({ text, name, prompt })))
+    const answers: Answer[] = []
+    // Rows with the same label words run together; so do those that generate.
+    for (const labels of new Map(
+      prompts.map(({ prompt: { manifest } }) => [JSON.stringify(manifest.labels ?? null), manifest.labels]),
+    ).values()) {
+      const own = [...asked.keys()].filter((row) => JSON.stringify(asked[row]?.prompt.manifest.labels) === JSON.stringify(labels))
+      const made = await answerRows({
+        model,
+        tokenizer: base.tokenizer,
+        startId: base.config.startId,
+        rows: own.map((row) => {
+          const { prompt, text } = asked[row] as (typeof asked)[number]
+          return { inputIds: base.tokenizer.encode(filled(prompt, text)), prompt: prompt.embeddings }
+        }),
+        ...(labels ? { labels } : {}),
+        ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
+        ...(beams === undefined ? {} : { beams }),
       })
-      for (const [row, text] of texts.entries()) {
-        const generated = tokenizer.decode(made[row] ?? [])
-        answers.push({ text, prompt: name, answer: generated, generated })
+      for (const [index, row] of own.entries()) {
+        const { text, name } = asked[row] as (typeof asked)[number]
+        const said = made[index] as (typeof made)[number]
+        answers[row] = { text, prompt: name, ...said, ...(labels ? {} : { generated: said.answer }) }
       }
     }
+    if (ensemble === undefined) return answers
+    return texts.map((text, index) => {
+      const own = answers.slice(index * prompts.length, (index + 1) * prompts.length)
+      return { text, prompt: `${ensemble} of ${prompts.length}`, ...joinAnswers(own, ensemble) }
+    })
+  } finally {
+    await dispose()
   }
-  return answers
-}
-
-/** Votes break ties by the first prompt that voted for one of them; means average each label's probability. */
-function join(answers: readonly Answer[], how: 'vote' | 'mean'): Answer {
-  const [first] = answers as [Answer, ...Answer[]]
-  const prompt = `${how} of ${answers.length}`
-  if (how === 'vote') {
-    const votes = new Map<string, number>()
-    for (const { answer: said } of answers) votes.set(said, (votes.get(said) ?? 0) + 1)
-    const labels = [...votes].map(([label, count]) => ({ label, score: count / answers.length })).toSorted((a, b) => b.score - a.score)
-    return { text: first.text, prompt, answer: labels[0]?.label ?? '', labels }
-  }
-  const sums = new Map<string, number>()
-  for (const { labels } of answers) {
-    if (!labels || labels.length !== first.labels?.length) {
-      throw new ConfigError('ensemble-labels', 'The mean needs prompts with the same labels; use --ensemble vote, or ask them one by one.')
-    }
-    for (const { label, score } of labels) sums.set(label, (sums.get(label) ?? 0) + score / answers.length)
-  }
-  const labels = [...sums].map(([label, score]) => ({ label, score })).toSorted((a, b) => b.score - a.score)
-  return { text: first.text, prompt, answer: labels[0]?.label ?? '', labels }
 }

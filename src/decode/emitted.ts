@@ -19,7 +19,7 @@ export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: 
     areShort(config, tokens) ? short : (long ??= engine.load(buildDecoder(config, { targetTokens: tokens }), weights))
   return {
     encode: async (input) => {
-      const { prompts, promptIndex } = promptsOf(input, config)
+      const { prompts, promptIndex, seen } = promptsOf(input, config)
       const [rows = 0, tokens = 0] = input.inputIds.shape
       const length = prompts.shape[1] as number
       const positions = length + tokens
@@ -28,10 +28,12 @@ export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: 
         attention_mask: input.attentionMask,
         prompts,
         prompt_index: promptIndex,
+        prompt_mask: seen,
         encoder_buckets: positionBuckets(positions, positions, config, true),
       })
-      const mask = new BigInt64Array(rows * positions).fill(1n)
+      const mask = new BigInt64Array(rows * positions)
       for (let row = 0; row < rows; row++) {
+        mask.set(seen.data.subarray(row * length, (row + 1) * length), row * positions)
         mask.set(input.attentionMask.data.subarray(row * tokens, (row + 1) * tokens), row * positions + length)
       }
       return { hidden: hidden as Tensor<'F32'>, mask: tensor('I64', [rows, positions], mask) } satisfies Encoded
@@ -55,19 +57,24 @@ export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: 
   }
 }
 
-/** The prompts of a batch; where there are none, one of no tokens. @throws {ShapeError} `prompts-index` */
-function promptsOf(input: EncodeInput, { width }: T5Config): { prompts: Tensor<'F32'>; promptIndex: Tensor<'I64'> } {
+/** The prompts of a batch, and which of their rows [B, P] are seen; where there are no prompts, one of no tokens. @throws {ShapeError} `prompts-index` */
+function promptsOf(input: EncodeInput, { width }: T5Config): { prompts: Tensor<'F32'>; promptIndex: Tensor<'I64'>; seen: Tensor<'I64'> } {
   const rows = input.inputIds.shape[0] as number
   const { prompts = tensor('F32', [1, 0, width], new Float32Array()), promptIndex = tensor('I64', [rows], new BigInt64Array(rows)) } = input
-  const [count = 0, , promptWidth] = prompts.shape
-  if (promptWidth !== width || promptIndex.data.some((index) => index < 0n || index >= BigInt(count))) {
+  const [count = 0, length = 0, promptWidth] = prompts.shape
+  const lengths = input.promptLengths ?? Array<number>(count).fill(length)
+  const fits = lengths.length === count && lengths.every((own) => own >= 0 && own <= length)
+  if (!fits || promptWidth !== width || promptIndex.data.some((index) => index < 0n || index >= BigInt(count))) {
     throw new ShapeError(
       'prompts-index',
-      `Prompts [${prompts.shape.join(', ')}] with index ${promptIndex.data.join(', ')}: expected [K, P, ${width}] and indices below K.`,
+      `Prompts [${prompts.shape.join(', ')}] of lengths ${lengths.join(', ')} with index ${promptIndex.data.join(', ')}: expected [K, P, ${width}], lengths up to P and indices below K.`,
       {
         facts: { shape: prompts.shape, width },
       },
     )
   }
-  return { prompts, promptIndex }
+  const seen = new BigInt64Array(rows * length).fill(1n)
+  for (const [row, index] of promptIndex.data.entries())
+    seen.fill(0n, row * length, (row + 1) * length - (lengths[Number(index)] as number))
+  return { prompts, promptIndex, seen: tensor('I64', [rows, length], seen) }
 }

@@ -5,9 +5,11 @@ import type { Tensor } from '../tensor/tensor.ts'
 export interface EncodeInput {
   readonly inputIds: Tensor<'I64'> // [B, T]
   readonly attentionMask: Tensor<'I64'> // [B, T]
-  /** Prompts of one length and which one each row uses; absent = the bare model. */
+  /** Prompts and which one each row uses; absent = the bare model. */
   readonly prompts?: Tensor<'F32'> // [K, P, D]
   readonly promptIndex?: Tensor<'I64'> // [B]
+  /** How many of a prompt's rows count, its last; what stands before them is seen by nobody. Absent = all P. */
+  readonly promptLengths?: readonly number[] // [K]
 }
 
 /** Encoder output; `hidden` may hold the prompt's positions first. */

@@ -1,15 +1,15 @@
 /** The model's two halves for decoding with this library's own loop; position buckets are fed. */
 import { createBuilder } from '../graph/builder.ts'
 import { times } from '../graph/dims.ts'
-import type { Dim, Graph } from '../graph/ir.ts'
+import type { Dim, Graph, Value } from '../graph/ir.ts'
 import { reshape } from '../graph/ops.ts'
 import { areShort, head } from './blocks.ts'
 import type { T5Config } from './config.ts'
 import { decoderStack, embedPrompted, embedTokens, encoderStack } from './stacks.ts'
 
 /**
- * Builds the encoder: `input_ids` [B, T], `attention_mask` [B, T], `encoder_buckets` [S, S] and, where `prompted`, `prompts` [K, P, D] and
- * `prompt_index` [B] -> `last_hidden_state` [B, S, D]. P may be 0.
+ * Builds the encoder: `input_ids` [B, T], `attention_mask` [B, T], `encoder_buckets` [S, S] and, where `prompted`, `prompts` [K, P, D],
+ * `prompt_index` [B] and `prompt_mask` [B, P] -> `last_hidden_state` [B, S, D]. P may be 0.
  */
 export function buildEncoder(config: T5Config, options: { readonly prompted: boolean }): Graph {
   const g = createBuilder('encoder')
@@ -18,9 +18,10 @@ export function buildEncoder(config: T5Config, options: { readonly prompted: boo
   const mask = g.input('attention_mask', 'I64', ['B', 'T'])
   const length = options.prompted ? 'S' : 'T'
   const buckets = g.input('encoder_buckets', 'I64', [length, length])
-  const prompts = (): [ReturnType<typeof g.input>, ReturnType<typeof g.input>] => [
+  const prompts = (): [Value, Value, Value] => [
     g.input('prompts', 'F32', ['K', 'P', config.width]),
     g.input('prompt_index', 'I64', ['B']),
+    g.input('prompt_mask', 'I64', ['B', 'P']),
   ]
   const embedded = options.prompted ? embedPrompted(context, ids, mask, ...prompts()) : embedTokens(context, ids, mask)
   return g.finish({ last_hidden_state: reshape(g, encoderStack(context, embedded, buckets), ['B', length, config.width]) })

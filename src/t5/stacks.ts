@@ -39,8 +39,15 @@ export function embedTokens(context: Context, inputIds: Value, mask: Value): Emb
   return { x: reshape(context.g, embed(context, inputIds), [times(batch, length), context.config.width]), mask }
 }
 
-/** Puts each row's prompt (prompts [K, P, D], prompt_index [B]) in front of its embedded tokens: S = P + T. */
-export function embedPrompted(context: Context, inputIds: Value, mask: Value, prompts: Value, promptIndex: Value): Embedded {
+/** Puts each row's prompt (prompts [K, P, D], prompt_index [B], promptMask [B, P], default all seen) in front of its embedded tokens: S = P + T. */
+export function embedPrompted(
+  context: Context,
+  inputIds: Value,
+  mask: Value,
+  prompts: Value,
+  promptIndex: Value,
+  promptMask?: Value,
+): Embedded {
   const { g, config } = context
   const [batch, tokens] = inputIds.shape as [Dim, Dim]
   const length = prompts.shape[1] as Dim
@@ -50,7 +57,7 @@ export function embedPrompted(context: Context, inputIds: Value, mask: Value, pr
   return {
     parts: { prompts, promptIndex, tokens: embedded },
     x: reshape(g, rows, [times(batch, joined), config.width]),
-    mask: concat(g, ones(context, batch, length), mask, 1, joined),
+    mask: concat(g, promptMask ?? ones(context, batch, length), mask, 1, joined),
   }
 }
 

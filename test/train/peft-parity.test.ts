@@ -13,12 +13,13 @@ import type { T5Config } from '../../src/t5/config.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { buildStep } from '../../src/t5/step.ts'
 import type { WeightTable } from '../../src/tensor/weights.ts'
-import { encodeInput } from '../../src/train/evaluate.ts'
+import { encodeRows } from '../../src/decode/answer.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 import { rms } from '../../src/train/optimizer.ts'
 import { makeRecipe, optimizerOf } from '../../src/train/recipe.ts'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { openCheckpoint } from '../../adapters/checkpoint/open-checkpoint.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
 
 interface Golden {
   learningRate: number
@@ -81,10 +82,10 @@ it('20 steps have the losses of PEFT', async () => {
 
 it('labels score as in PyTorch, one the start of another', async () => {
   const model = await emittedSeq2Seq(createEngine(ort, { threads: 1 }), config, weights)
-  const input = encodeInput(
-    examples.slice(0, 6).map(({ inputIds }) => inputIds),
+  const prompt = tensor('F32', [initial.length / config.width, config.width], initial)
+  const input = encodeRows(
+    examples.slice(0, 6).map(({ inputIds }) => ({ inputIds, prompt })),
     tokenizer.padId,
-    { data: initial, width: config.width },
   )
   const labels = golden.labels.map((label) => tokenizer.encode(label))
   const scores = await scoreLabels(model, input, labels, config.startId)

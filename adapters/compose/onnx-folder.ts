@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { ConfigError, HubError, type SoftPromptError } from '../../src/errors.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import { MIRRORS } from './mirrors.ts'
-import { openHubModel, type HubModelOptions } from './pull.ts'
+import { openHubModel, type HubModelOptions } from './open-hub-model.ts'
 
 /** How the Hub is reached; default: the environment's (HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE). */
 export type HubAccessOptions = Omit<HubModelOptions, 'parts' | 'variant' | 'revision'>

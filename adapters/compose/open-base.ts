@@ -9,7 +9,7 @@ import { parseT5Config, type T5Config } from '../../src/t5/config.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
-import { openHubModel } from './pull.ts'
+import { openHubModel } from './open-hub-model.ts'
 
 export interface Base {
   /** Hub id, or the folder's name. */

@@ -16,9 +16,6 @@ import {
   type Files,
 } from '../artifact/artifact.ts'
 import { readArtifactFiles, sha256 } from '../artifact/folder.ts'
-import { isNpy, parseNpy } from '../google/npy.ts'
-import { parsePeft } from '../peft/peft.ts'
-import { isGzip, readBundle } from '../tar/bundle.ts'
 
 export interface OpenPromptOptions {
   /** Which task's prompt of a multitask adapter. */
@@ -120,11 +117,14 @@ const nameOf = (path: string): string => basename(resolve(path)).replace(/\.(?:t
 
 async function locateInFile(path: string, name: string, sizeBytes: number, options: OpenPromptOptions): Promise<LocatedPrompt[]> {
   const head = await headOf(path)
+  // Readers are loaded where they are needed: most prompts are folders of ours.
+  const { isGzip, readBundle } = await import('../tar/bundle.ts')
   if (isGzip(head)) {
     const bundle = await readBundle(path)
     const root = bundle.get('')
     return root ? [adapter(name, 'bundle', root)] : chosen(bundle, path, 'bundle', options)
   }
+  const { isNpy } = await import('../google/npy.ts')
   if (!isNpy(head)) throw unreadable(path, head)
   if (sizeBytes > MAX_NPY_BYTES) throw new FormatError('npy-size', `${path} has ${sizeBytes} bytes, at most ${MAX_NPY_BYTES} are read.`)
   return [{ name, container: 'file', format: 'npy', files: new Map([[basename(path), await readWhole(path, sizeBytes)]]) }]
@@ -220,6 +220,7 @@ export async function openLocated(found: LocatedPrompt, { task }: OpenPromptOpti
     )
   }
   if (format === 'peft') {
+    const { parsePeft } = await import('../peft/peft.ts')
     const config = textOf(fileOf(files, CONFIG_FILE), CONFIG_FILE)
     return { ...found, ...parsePeft(config, fileOf(files, TENSOR_FILE), task === undefined ? {} : { task }) }
   }
@@ -231,8 +232,9 @@ export async function openLocated(found: LocatedPrompt, { task }: OpenPromptOpti
   return { ...found, prompt, peftType: 'PROMPT_TUNING', dtype, storedShape: shape, notes: [] }
 }
 
-function openedNpy(found: LocatedPrompt, task: number | undefined): OpenedPrompt {
+async function openedNpy(found: LocatedPrompt, task: number | undefined): Promise<OpenedPrompt> {
   refuseTask(task, found.name)
+  const { parseNpy } = await import('../google/npy.ts')
   const [bytes = new Uint8Array()] = found.files.values()
   const { embeddings, dtype } = parseNpy(bytes)
   // The file says nothing of its base model.

@@ -2,7 +2,7 @@
 import { ConfigError } from '../../src/errors.ts'
 import { findOnnxFolder } from './onnx-folder.ts'
 import { openPrompt } from './open-prompt.ts'
-import { openHubModel, type HubModelOptions, type ModelParts } from './pull.ts'
+import { openHubModel, type HubModelOptions, type ModelParts } from './open-hub-model.ts'
 
 /**
  * Fetches the base of the prompt in `dir`: its ONNX files (from known mirrors too) or its weights.

@@ -3,8 +3,7 @@
  * digests is fetched with limits, and every byte is checked by WebCrypto before it is handed on.
  */
 import { HubError } from '../../src/errors.ts'
-import { refusedError, shownUrl } from './errors.ts'
-import { bearer } from './fetch.ts'
+import { bearer, refusedError, shownUrl } from './errors.ts'
 import { checkRemotePath, checkRepoId, promptFileLimit, selectPromptFiles } from './files.ts'
 
 export interface PullFilesOptions {

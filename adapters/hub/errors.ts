@@ -1,9 +1,18 @@
 /** How the Hub says no, as coded errors that say what to do next. No message ever holds a token. */
-import { HubError } from '../../src/errors.ts'
+import { ConfigError, HubError } from '../../src/errors.ts'
 
 /** Hides whatever looks like a token, in text that came from outside. */
 export const withoutTokens = (text: string): string =>
   text.replace(/\b(hf|api_org)_[A-Za-z0-9]{6,}/g, '$1_…').replace(/(bearer\s+)\S+/gi, '$1…')
+
+/**
+ * The Authorization header. A token that cannot stand in one is refused here: fetch would repeat it in its error.
+ * @throws {ConfigError} `hub-token`
+ */
+export function bearer(token: string): string {
+  if (/^[\u0021-\u007e]+$/.test(token)) return `Bearer ${token}`
+  throw new ConfigError('hub-token', 'The access token holds blanks, line breaks or letters that no token has; set HF_TOKEN again.')
+}
 
 /** An address for people: no query (it may be signed), no user name. */
 export function shownUrl(address: string): string {

@@ -2,8 +2,8 @@
  * A request as the hub's client lacks it: it tries again with back-off, honours Retry-After, times out, limits and completes each body before handing
  * it on, turns every refusal into a coded error, and never sends the token to another host.
  */
-import { ConfigError, HubError } from '../../src/errors.ts'
-import { reasonOf, refusedError, shownUrl, systemCode } from './errors.ts'
+import { HubError } from '../../src/errors.ts'
+import { bearer, reasonOf, refusedError, shownUrl, systemCode } from './errors.ts'
 import { get, type Incoming } from './get.ts'
 import { ATTEMPTS, parseRetryAfter, Passing, systemClock, withRetries, type Clock } from './retry.ts'
 
@@ -19,15 +19,6 @@ export interface HubAccess {
   /** Milliseconds without an answer, or without a byte, before a try is given up. */
   readonly timeoutMs?: number | undefined
   readonly signal?: AbortSignal | undefined
-}
-
-/**
- * The Authorization header. A token that cannot stand in one is refused here: fetch would repeat it in its error.
- * @throws {ConfigError} `hub-token`
- */
-export function bearer(token: string): string {
-  if (/^[\u0021-\u007e]+$/.test(token)) return `Bearer ${token}`
-  throw new ConfigError('hub-token', 'The access token holds blanks, line breaks or letters that no token has; set HF_TOKEN again.')
 }
 
 export const TIMEOUT_MS = 30_000
@@ -132,7 +123,7 @@ async function send(
   init: RequestInit & { readonly headers: Record<string, string> },
   signal: AbortSignal,
 ): Promise<Incoming> {
-  const isSmallGet = access.fetch === undefined && init.method === 'GET' && init.body == null
+  const isSmallGet = access.fetch === undefined && init.method === 'GET' && init.body === null
   return (isSmallGet ? await get(url, init.headers, signal) : undefined) ?? (access.fetch ?? fetch)(url, { ...init, signal })
 }
 
@@ -140,7 +131,11 @@ async function send(
  * One request with all that is promised above. The token goes to the hub only, and not to upload addresses: they carry their own signature.
  * @throws {HubError} for all that is not a complete answer of 2xx
  */
-export function ask(access: HubAccess, url: string, { method = 'GET', headers = {}, body = null, signal }: Request = {}): Promise<Answer> {
+export async function ask(
+  access: HubAccess,
+  url: string,
+  { method = 'GET', headers = {}, body = null, signal }: Request = {},
+): Promise<Answer> {
   const { clock = systemClock, attempts = ATTEMPTS, timeoutMs = TIMEOUT_MS } = access
   const isHome = new URL(url).origin === new URL(access.hubUrl).origin
   const { authorization: _, ...others } = headers

@@ -12,7 +12,6 @@ import {
   writeRef,
   type RepoCache,
 } from './cache.ts'
-import { download } from './download.ts'
 import type { HubAccess } from './fetch.ts'
 import { checkRepoId } from './files.ts'
 import { withLock } from './lock.ts'
@@ -78,6 +77,8 @@ async function fetchBlob(
   const path = blobPath(cache, file.digest)
   return withLock(`${cache.locks}/${file.digest.hex}.js.lock`, options.clock ?? systemClock, options.signal, async () => {
     if (await hasBlob(cache, file)) return false
+    // Loaded only for this: most pulls find all in the cache.
+    const { download } = await import('./download.ts')
     await download(options, repo, commit, file, path, onBytes)
     return true
   })

@@ -1,0 +1,102 @@
+/** Requests of the hub's API over real sockets: what is read by node:http and what is left to fetch, with one set of rules. */
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { afterEach, describe, expect, it } from 'vitest'
+import { ask, askJson } from '../../adapters/hub/fetch.ts'
+import { resolveCommit } from '../../adapters/hub/remote.ts'
+import { quickClock, TOKEN } from './helpers.ts'
+
+const closing: (() => void)[] = []
+afterEach(() => {
+  for (const close of closing.splice(0)) close()
+})
+
+interface Heard {
+  readonly url: string
+  readonly heard: IncomingMessage['headers'][]
+}
+
+async function serve(answer: RequestListener): Promise<Heard> {
+  const heard: IncomingMessage['headers'][] = []
+  const server = createServer((request, response) => {
+    heard.push(request.headers)
+    answer(request, response)
+  })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  closing.push(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, heard }
+}
+
+const json = (response: ServerResponse, value: unknown): void =>
+  void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+
+const sha = 'ab'.repeat(20)
+const model = { type: 'model', name: 'me/old' } as const
+
+describe('requests', () => {
+  it('follow a repository that was renamed, and take no token to another host', async () => {
+    const other = await serve((_, response) => json(response, { sha }))
+    const elsewhere = other.url.replace('127.0.0.1', 'localhost')
+    const { url, heard } = await serve((request, response) => {
+      if (request.url?.includes('/me/new/')) return json(response, { sha })
+      const location = request.url?.includes('/me/old/') ? '/api/models/me/new/revision/main' : `${elsewhere}/x`
+      response.writeHead(307, { location }).end()
+    })
+    const access = { hubUrl: url, token: TOKEN, clock: quickClock(), attempts: 1 }
+    expect(await resolveCommit(access, model, 'main')).toBe(sha)
+    expect(heard.map(({ authorization }) => authorization)).toEqual(Array(heard.length).fill(`Bearer ${TOKEN}`))
+    expect(await resolveCommit(access, { ...model, name: 'me/far' }, 'main')).toBe(sha)
+    expect(await askJson({ ...access, hubUrl: 'http://127.0.0.1:9' }, `${other.url}/y`)).toEqual({ sha })
+    expect(other.heard.map(({ authorization }) => authorization)).toEqual([undefined, undefined])
+    expect(heard[0]?.['user-agent']).toBe('soft-prompts')
+  })
+
+  it('read compressed answers', async () => {
+    const { url } = await serve((_, response) =>
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(gzipSync(`{"sha":"${sha}"}`)),
+    )
+    expect(await resolveCommit({ hubUrl: url }, model, 'main')).toBe(sha)
+  })
+
+  it('end when nothing comes, before the answer or amid it, and when the caller stops', async () => {
+    for (const begin of [() => {}, (response: ServerResponse) => void response.writeHead(200).write('{"sha":')]) {
+      const { url, heard } = await serve((_, response) => begin(response))
+      const clock = quickClock()
+      const access = { hubUrl: url, clock, timeoutMs: 60, attempts: 2 }
+      await expect(askJson(access, `${url}/x`)).rejects.toMatchObject({ code: 'hub-timeout' })
+      expect([heard.length, clock.waits.length]).toEqual([2, 1])
+      const stop = new AbortController()
+      const stopped = askJson({ ...access, timeoutMs: 60_000, signal: stop.signal }, `${url}/x`)
+      setTimeout(() => stop.abort(new RangeError('enough')), 30)
+      await expect(stopped).rejects.toThrow('enough')
+    }
+  })
+
+  it('refuse an answer without end, by what it says and by what comes', async () => {
+    const part = Buffer.alloc(8 << 20)
+    const flood = (response: ServerResponse): void => void response.write(part, () => response.destroyed || flood(response))
+    for (const declared of [{ 'content-length': String(40 << 20) }, {}]) {
+      const { url } = await serve((_, response) => flood(response.writeHead(200, declared)))
+      await expect(ask({ hubUrl: url, attempts: 1 }, `${url}/x`)).rejects.toMatchObject({ code: 'hub-answer-size' })
+    }
+  })
+
+  it('by the caller’s own fetch obey the same rules', async () => {
+    const asked: string[] = []
+    const own: typeof fetch = async (input, init) => {
+      asked.push(`${String(input)} ${new Headers(init?.headers).get('authorization')}`)
+      return new Response(null, { status: asked.length < 3 ? 503 : 404, headers: { 'x-error-code': 'RepoNotFound' } })
+    }
+    const clock = quickClock()
+    const access = { hubUrl: 'http://hub.invalid', token: TOKEN, clock, fetch: own }
+    await expect(resolveCommit(access, model, 'main')).rejects.toMatchObject({ code: 'hub-repo-not-found' })
+    expect(asked).toEqual(Array(3).fill(`http://hub.invalid/api/models/me/old/revision/main?expand=sha Bearer ${TOKEN}`))
+    expect(clock.waits).toHaveLength(2)
+  })
+})

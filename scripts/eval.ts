@@ -1,4 +1,5 @@
 /** `soft-prompts eval`: metrics of prompts on data files. */
+import type { EvaluateResult } from '../adapters/compose/evaluate.ts'
 import { command, type Command } from './cli/command.ts'
 
 export const evaluate: Command = command({
@@ -14,22 +15,26 @@ export const evaluate: Command = command({
     generate: { kind: 'boolean', help: 'compare generated text instead of scoring labels' },
     beams: { kind: 'number', value: 'N', help: 'continuations followed side by side where text is generated (default 1: greedy)' },
     bare: { kind: 'boolean', help: 'measure the base model without a prompt as well' },
+    ensemble: { kind: 'string', value: 'how', help: 'measure all prompts as one as well: vote or mean', choices: ['vote', 'mean'] },
     engine: { kind: 'string', value: 'name', help: 'what runs the graph', choices: ['onnxruntime', 'tfjs'], default: 'onnxruntime' },
     device: { kind: 'string', value: 'd', help: 'cpu (default), webgpu, cuda, dml, coreml or auto; of tfjs: auto (default), cuda or cpu' },
   },
   examples: [
     'soft-prompts eval my-prompt --data test.jsonl',
     'soft-prompts eval seed-1 seed-2 --data test.jsonl --model ./t5-small --bare',
+    'soft-prompts eval seed-1 seed-2 seed-3 --data test.jsonl --ensemble vote',
+    'soft-prompts eval sst2 imdb --data sst2.jsonl --data imdb.jsonl   # a table: rows are prompts, columns data sets',
   ],
   run: async (prompts, flags, out) => {
-    const { evaluatePrompts } = await import('../adapters/compose/evaluate.ts')
-    const { formatMetric } = await import('./cli/training-view.ts')
-    const { labels, generate, model, template, beams, ...rest } = flags
-    const results = []
+    const { evaluatePrompts, transferTable } = await import('../adapters/compose/evaluate.ts')
+    const { formatMetric, percent } = await import('./cli/training-view.ts')
+    const { labels, generate, model, template, beams, ensemble, ...rest } = flags
+    const results: EvaluateResult[] = []
     const measured = evaluatePrompts({
       ...rest,
       prompts,
       ...(beams === undefined ? {} : { beams }),
+      ...(ensemble === undefined ? {} : { ensemble: ensemble as 'vote' | 'mean' }),
       ...(model === undefined ? {} : { model }),
       ...(template === undefined ? {} : { template }),
       ...(generate ? { labels: false } : labels ? { labels } : {}),
@@ -37,9 +42,19 @@ export const evaluate: Command = command({
     for await (const result of measured) {
       results.push(result)
       out.line(`${result.prompt} on ${result.data}: ${result.metrics.map(formatMetric).join(', ')}`)
+      const { single } = result
+      if (single) out.line(`  its prompts alone: mean ${percent(single.mean)} %, best ${percent(single.best)} % (${single.bestPrompt})`)
       for (const { message } of result.warnings) out.note(`warning: ${message}`)
       if (result.truncatedInputs > 0) out.note(`warning: ${result.truncatedInputs} inputs were cut to the prompt's limit`)
     }
-    out.result(results)
+    const transfer = transferTable(results)
+    if (transfer) {
+      out.line(`\n${transfer.metric}, %: rows are prompts, columns data sets`)
+      out.table(
+        ['prompt', ...transfer.data],
+        transfer.rows.map(({ prompt, values }) => [prompt, ...values.map(percent)]),
+      )
+    }
+    out.result(transfer ? { results, transfer } : results)
   },
 })

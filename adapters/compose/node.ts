@@ -7,7 +7,7 @@ export { convertPrompt, type Conversion, type ConvertOptions } from './convert.t
 export { writePromptFolder, type WriteOptions } from '../artifact/folder.ts'
 export { openBase, type Base } from './open-base.ts'
 export { drainTraining, trainPrompt, type TrainPromptEvent, type TrainPromptOptions, type TrainPromptResult } from './train.ts'
-export { evaluatePrompts, type EvaluateOptions, type EvaluateResult } from './evaluate.ts'
+export { evaluatePrompts, transferTable, type EvaluateOptions, type EvaluateResult, type TransferTable } from './evaluate.ts'
 export { answer, type Answer, type AnswerOptions } from './answer.ts'
 export { exportOnnx, type ExportedFile } from './export.ts'
 export { pushFolder, type PushedFolder, type PushFolderOptions } from './push.ts'

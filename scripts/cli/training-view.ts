@@ -3,7 +3,8 @@ import type { TrainPromptEvent, TrainPromptResult } from '../../adapters/compose
 import type { Metric } from '../../src/prompt/manifest.ts'
 import type { Output, Progress } from './output.ts'
 
-const percent = (share: number): string => (100 * share).toFixed(1)
+/** `91.2` */
+export const percent = (share: number): string => (100 * share).toFixed(1)
 
 /** `accuracy 91.2 % (89.1 to 92.9, n 872)` */
 export function formatMetric({ name, value, n, interval }: Metric): string {

@@ -110,11 +110,12 @@ describe('eval', () => {
   })
 })
 
+const said = (best: string, ...scores: number[]) => ({
+  answer: best,
+  labels: ['a', 'b', 'c'].slice(0, scores.length).map((label, at) => ({ label, score: scores[at] as number })),
+})
+
 describe('joinAnswers', () => {
-  const said = (answer: string, ...scores: number[]) => ({
-    answer,
-    labels: ['a', 'b', 'c'].slice(0, scores.length).map((label, at) => ({ label, score: scores[at] as number })),
-  })
   it('a tie goes to the earlier prompt', () => {
     expect(joinAnswers([said('b'), said('a'), said('a'), said('b')], 'vote').answer).toBe('b')
   })

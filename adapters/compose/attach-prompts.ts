@@ -4,6 +4,7 @@ import { createPromptBank, type PromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { openPromptedSession, type PromptedSession, type PromptedSessionOptions, type Runtime } from '../onnxruntime/attach.ts'
 import type { ExternalFile, ModelSource } from '../onnxruntime/source.ts'
+import type { LoadOptions } from '../transformers/load.ts'
 import { attachSession, partsOf, type Attachment, type AttachOptions, type StockModel } from '../transformers/attach.ts'
 
 export interface AttachPromptsOptions extends AttachOptions {
@@ -12,7 +13,7 @@ export interface AttachPromptsOptions extends AttachOptions {
   readonly externalData?: readonly ExternalFile[]
   /** The runtime; absent = the one that the model's own session was made by, so that no second copy is loaded. */
   readonly ort?: Runtime
-  /** Session options; absent = the model's device. */
+  /** Session options; without execution providers among them, the model's device. */
   readonly session?: NonNullable<PromptedSessionOptions['session']>
 }
 
@@ -44,31 +45,39 @@ export async function attachPrompts(
   }
   const bank = isBank(prompts) ? prompts : createPromptBank(prompts)
   if (isPatched(stock)) return attachSession(model, keepConfig(stock.withBank(bank), stock), options)
-  const device = stock.config?.device ?? 'cpu'
-  const session = await openPromptedSession(
-    options.ort ?? { InferenceSession: stock.constructor as unknown as Runtime['InferenceSession'] },
-    options.encoder,
-    {
-      bank,
-      session: options.session ?? { executionProviders: [PROVIDER[device] ?? device] },
-      ...(options.externalData === undefined ? {} : { externalData: options.externalData }),
-    },
-  )
-  const { d_model: width } = parts.config
-  if (width !== undefined && width !== session.width) {
-    await session.release()
-    throw new MismatchError(
-      'encoder-mismatch',
-      `The encoder file has hidden size ${session.width}, the model ${width}: give the file that this model was loaded from.`,
-      {
-        facts: { expected: width, got: session.width },
-      },
-    )
-  }
+  const ort = options.ort ?? { InferenceSession: stock.constructor as unknown as Runtime['InferenceSession'] }
+  const session = await openEncoder(ort, stock.config?.device ?? 'cpu', parts.config.d_model, bank, options)
   const attached = attachSession(model, keepConfig(session, stock), options)
   await stock.release()
   return attached
 }
+
+/** The patched session of an encoder file, on a transformers.js device. @throws {MismatchError} `encoder-mismatch` when the model has another width */
+export async function openEncoder(
+  ort: Runtime,
+  device: string,
+  width: number | undefined, // D
+  bank: PromptBank,
+  options: Pick<AttachPromptsOptions, 'encoder' | 'externalData' | 'session'>,
+): Promise<PromptedSession> {
+  const session = await openPromptedSession(ort, options.encoder, {
+    bank,
+    session: { executionProviders: [PROVIDER[device] ?? device], ...options.session },
+    ...(options.externalData === undefined ? {} : { externalData: options.externalData }),
+  })
+  if (width === undefined || width === session.width) return session
+  await session.release()
+  throw new MismatchError(
+    'encoder-mismatch',
+    `The encoder file has hidden size ${session.width}, the model ${width}: give the file that this model was loaded from.`,
+    {
+      facts: { expected: width, got: session.width },
+    },
+  )
+}
+
+/** Session options of a load, where it has any. */
+export const sessionOf = ({ session_options: session }: LoadOptions): Pick<AttachPromptsOptions, 'session'> => (session ? { session } : {})
 
 interface StockSession {
   readonly config?: { readonly device?: string; readonly dtype?: string }

@@ -2,9 +2,10 @@
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { ConfigError } from '../../src/errors.ts'
-import { encoderFile, fetchModelFile, loadStock, type LoadOptions } from '../transformers/load.ts'
+import { attachSession } from '../transformers/attach.ts'
+import { fetchModelFile, fetchModelJson, loadStock, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
-import { attachPrompts } from './attach-prompts.ts'
+import { openEncoder, sessionOf } from './attach-prompts.ts'
 import { openPrompt, webSha256, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
 import { MIRRORS } from './mirrors.ts'
 import { checkEncoder, type LayerCounts } from './onnx-fingerprint.ts'
@@ -43,9 +44,10 @@ export async function loadPrompted(
   )
   const bank = createPromptBank(opened)
   const id = base ?? commonBase(Object.values(opened))
-  const stock = await loadStock(id, load, true)
+  const parts = await loadStock(id, (file) => fetchModelJson(id, file), load, true)
   try {
-    if ((stock.tokenizer as unknown) === null) {
+    const { tokenizer, config } = parts
+    if (tokenizer === null) {
       throw new ConfigError(
         'tokenizer-missing',
         `transformers.js found no tokenizer.json for ${id}; put it beside config.json, and let env.localModelPath be a path of the page's server, not a full address.`,
@@ -53,26 +55,27 @@ export async function loadPrompted(
     }
     const encoder =
       given === undefined
-        ? await fetchModelFile(id, `onnx/${encoderFile(stock.model)}`)
+        ? await fetchModelFile(id, `onnx/${parts.encoder.file}`)
         : given instanceof Uint8Array
           ? given
           : new Uint8Array(await given.arrayBuffer())
-    const { config } = stock.model
     const drift = await checkEncoder(
       {
         name: id,
         sizeBytes: encoder.length,
         read: (_, offset, length) => encoder.subarray(offset, offset + length),
         config: config as LayerCounts,
-        pieces: async () => piecesOf(stock.tokenizer.get_vocab()),
+        pieces: async () => piecesOf(tokenizer.get_vocab()),
         digest: webSha256,
       },
       opened,
     )
-    const attached = await attachPrompts(stock, bank, { encoder, ...(load.session_options ? { session: load.session_options } : {}) })
+    const session = await openEncoder(parts.runtime, parts.encoder.device, config.d_model, bank, { encoder, ...sessionOf(load) })
+    const stock = parts.finish(session)
+    const attached = attachSession(stock.model, session)
     return promptedPipeline(stock, { ...attached, warnings: [...attached.warnings, ...drift] })
   } catch (error) {
-    await stock.dispose()
+    await parts.dispose()
     throw error
   }
 }

@@ -1,12 +1,14 @@
 /** One line from a shared prompt to answers: prompt -> base model -> its ONNX files -> a transformers.js pipeline that takes prompts. */
+import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { encoderFile, loadStock, variantsOf, type LoadOptions } from '../transformers/load.ts'
+import { attachSession } from '../transformers/attach.ts'
+import { loadStock, variantsOf, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
-import { attachPrompts } from './attach-prompts.ts'
+import { openEncoder, sessionOf } from './attach-prompts.ts'
 import { checkOnnxBase } from './onnx-base.ts'
 import type { LayerCounts } from './onnx-fingerprint.ts'
 import { exists, findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
@@ -39,17 +41,26 @@ export async function loadPrompted(
   const opened = await openAll(prompts, hub)
   const bank = createPromptBank(opened)
   const dir = await findOnnxFolder(base === undefined ? commonBase(Object.values(opened)) : { id: base }, variantsOf(load.dtype), hub)
-  const stock = await loadStock(dir, load)
-  const encoder = join(dir, 'onnx', encoderFile(stock.model))
+  const parts = await loadStock(dir, (file) => readJson(join(dir, file)), load)
+  const { device, file } = parts.encoder
+  const encoder = join(dir, 'onnx', file)
   try {
-    const drift = await checkOnnxBase(dir, encoder, stock.model.config as LayerCounts, opened)
-    const attached = await attachPrompts(stock, bank, { encoder, ...(load.session_options ? { session: load.session_options } : {}) })
+    const drift = await checkOnnxBase(dir, encoder, parts.config as LayerCounts, opened)
+    const session = await openEncoder(parts.runtime, device, parts.config.d_model, bank, { encoder, ...sessionOf(load) })
+    const stock = parts.finish(session)
+    const attached = attachSession(stock.model, session)
     return promptedPipeline(stock, { ...attached, warnings: [...attached.warnings, ...drift] })
   } catch (error) {
-    await stock.dispose()
+    await parts.dispose()
     throw error
   }
 }
+
+const readJson = (path: string): Promise<object | undefined> =>
+  readFile(path, 'utf8').then(
+    (text) => JSON.parse(text) as object,
+    () => undefined,
+  )
 
 async function openAll(given: Parameters<typeof loadPrompted>[0], hub: HubAccessOptions): Promise<Record<string, SoftPrompt>> {
   const open = async (source: PromptSource): Promise<SoftPrompt> => {

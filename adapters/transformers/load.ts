@@ -26,24 +26,85 @@ const SUFFIX: Readonly<Record<string, string>> = {
   bnb4: '_bnb4',
 }
 
-/**
- * Loads the text-to-text pipeline of a folder in the Hub's layout; with no network, unless `remote` leaves it to transformers.js' own settings.
- * @throws {ConfigError} `peer-missing` when transformers.js is not installed
- */
-export async function loadStock(dir: string, options: LoadOptions = {}, remote = false): Promise<Text2TextGenerationPipeline> {
-  const { pipeline } = await import('@huggingface/transformers').catch((cause: unknown) => {
-    throw new ConfigError('peer-missing', 'loadPrompted runs on transformers.js: npm install @huggingface/transformers@4', { cause })
-  })
-  return (await pipeline('text2text-generation', dir, {
-    ...options,
-    ...(remote ? {} : { local_files_only: true }),
-  } as never)) as unknown as Text2TextGenerationPipeline
+/** A stock text-to-text pipeline but for its encoder's session, which is made once, patched, by the same copy of the runtime. */
+export interface StockParts {
+  readonly config: { readonly d_model?: number }
+  readonly tokenizer: Text2TextGenerationPipeline['tokenizer'] | null
+  /** The runtime that made the decoder's session. */
+  readonly runtime: Runtime
+  /** The encoder's file name in `onnx/`, by the dtype that transformers.js selects, and what it runs on. */
+  readonly encoder: { readonly file: string; readonly dtype: string; readonly device: string }
+  /** The pipeline with this encoder session. */
+  finish(encoder: object): Text2TextGenerationPipeline
+  dispose(): Promise<unknown>
 }
 
-/** The encoder's file name in `onnx/`, by the dtype that transformers.js selected. */
-export function encoderFile(model: PreTrainedModel): string {
-  const session = partsOf(model).sessions['model'] as { config?: { dtype?: string } }
-  return `encoder_model${SUFFIX[session.config?.dtype ?? 'fp32'] ?? ''}.onnx`
+interface Runtime {
+  // oxlint-disable-next-line typescript/no-explicit-any -- the runtime's own type, which this folder does not import
+  readonly InferenceSession: any
+}
+
+interface StockSession {
+  // oxlint-disable-next-line typescript/no-unsafe-function-type -- the runtime's session class
+  readonly constructor: Function
+  readonly config: { readonly dtype: string; readonly device: string }
+}
+
+/**
+ * Loads a folder in the Hub's layout; with no network, unless `remote` leaves it to transformers.js' own settings.
+ * transformers.js makes all sessions of a model at once; loaded as a model of one file it makes the decoder's alone.
+ * @param readJson a file beside config.json; undefined where there is none
+ * @throws {ConfigError} `peer-missing` when transformers.js is not installed
+ */
+export async function loadStock(
+  dir: string,
+  readJson: (file: string) => Promise<object | undefined>,
+  options: LoadOptions = {},
+  remote = false,
+): Promise<StockParts> {
+  const hub = await import('@huggingface/transformers').catch((cause: unknown) => {
+    throw new ConfigError('peer-missing', 'loadPrompted runs on transformers.js: npm install @huggingface/transformers@4', { cause })
+  })
+  const asked = { ...options, ...(remote ? {} : { local_files_only: true }) } as object
+  const config = (await hub.AutoConfig.from_pretrained(dir, asked)) as unknown as StockConfig
+  const [decoder, tokenizer, generation] = await Promise.all([
+    hub.PreTrainedModel.from_pretrained(dir, {
+      ...asked,
+      config: { ...config, model_type: 'custom', architectures: undefined } as never,
+      model_file_name: 'decoder_model_merged',
+    }).then((model) => partsOf(model).sessions['model'] as StockSession),
+    hub.AutoTokenizer.from_pretrained(dir, asked).catch(() => null),
+    readJson('generation_config.json'),
+  ])
+  const { device } = decoder.config
+  const dtype = encoderDtype(options.dtype, config, decoder.config)
+  type ModelClass = new (config: unknown, sessions: object, configs: object) => PreTrainedModel
+  const exported = hub as unknown as Readonly<Record<string, ModelClass | undefined>>
+  const Model = exported[config.architectures?.[0] ?? ''] ?? (hub.T5ForConditionalGeneration as unknown as ModelClass)
+  return {
+    config,
+    tokenizer,
+    runtime: { InferenceSession: decoder.constructor },
+    encoder: { file: `encoder_model${SUFFIX[dtype] ?? ''}.onnx`, dtype, device },
+    finish: (encoder) => {
+      const sessions = { model: Object.assign(encoder, { config: { dtype, device } }), decoder_model_merged: decoder }
+      const model = new Model(config, sessions, generation === undefined ? {} : { generation_config: generation })
+      return new hub.Text2TextGenerationPipeline({ task: 'text2text-generation', model, tokenizer: tokenizer as never })
+    },
+    dispose: async () => (decoder as unknown as { release(): Promise<void> }).release(),
+  }
+}
+
+interface StockConfig {
+  readonly architectures?: readonly string[]
+  readonly d_model?: number
+  readonly 'transformers.js_config'?: { readonly dtype?: LoadOptions['dtype'] }
+}
+
+/** What transformers.js selects for the encoder (utils/dtypes.js): one dtype holds for all files; where files have their own, the device's default. */
+function encoderDtype(given: LoadOptions['dtype'], config: StockConfig, decoder: StockSession['config']): string {
+  const dtype = given === 'auto' ? config['transformers.js_config']?.dtype : given
+  return typeof dtype === 'object' ? (dtype['encoder_model'] ?? (decoder.device === 'wasm' ? 'q8' : 'fp32')) : decoder.dtype
 }
 
 /** Endings of the encoder's and the merged decoder's file names for a dtype option. */
@@ -62,6 +123,24 @@ const isAddress = (id: string): boolean => /^(?:https?:\/)?\.{0,2}\//.test(id)
  * @throws {ConfigError} `encoder-missing` naming the addresses tried
  */
 export async function fetchModelFile(id: string, file: string): Promise<Uint8Array> {
+  const { bytes, addresses } = await lookFor(id, file)
+  if (bytes !== undefined) return bytes
+  throw new ConfigError(
+    'encoder-missing',
+    `The encoder ${file} of ${id} is not at ${addresses.join(' or ')}; give it as { encoder: bytes }.`,
+    {
+      facts: { addresses },
+    },
+  )
+}
+
+/** A model's JSON file in a browser; undefined where there is none. */
+export async function fetchModelJson(id: string, file: string): Promise<object | undefined> {
+  const { bytes } = await lookFor(id, file)
+  return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as object)
+}
+
+async function lookFor(id: string, file: string): Promise<{ readonly bytes?: Uint8Array; readonly addresses: readonly string[] }> {
   const { env } = await import('@huggingface/transformers')
   const remote = join(env.remoteHost, env.remotePathTemplate.replaceAll('{model}', id).replaceAll('{revision}', 'main'), file)
   const addresses = isAddress(id)
@@ -72,13 +151,7 @@ export async function fetchModelFile(id: string, file: string): Promise<Uint8Arr
     const response = (await cache?.match(address)) ?? ((await env.fetch(address)) as Response)
     // A server of single pages answers with its page where a file is missing.
     const isPage = response.headers.get('content-type')?.startsWith('text/html') ?? false
-    if (response.ok && !isPage) return new Uint8Array(await response.arrayBuffer())
+    if (response.ok && !isPage) return { bytes: new Uint8Array(await response.arrayBuffer()), addresses }
   }
-  throw new ConfigError(
-    'encoder-missing',
-    `The encoder ${file} of ${id} is not at ${addresses.join(' or ')}; give it as { encoder: bytes }.`,
-    {
-      facts: { addresses },
-    },
-  )
+  return { addresses }
 }

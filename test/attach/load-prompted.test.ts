@@ -1,5 +1,8 @@
 /** From prompts to answers in one line: templates, generation defaults, labels with probabilities, the refusals. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import * as ort from 'onnxruntime-node'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
 import type { PromptedPipeline } from '../../adapters/transformers/prompted-pipeline.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
@@ -113,6 +116,18 @@ describe('loadPrompted', () => {
   it('classifies with the caller’s labels, with no prompt as well', async () => {
     const ranked = await pipe.classify('bad plot', { soft_prompt: null, labels: ['x', 'y'] })
     expect(ranked.map(({ label }) => label).toSorted()).toEqual(['x', 'y'])
+  })
+
+  it('makes two sessions: the decoder from its file, the encoder from its patched skeleton only', async () => {
+    const made = vi.spyOn(ort.InferenceSession, 'create')
+    const own = await loadPrompted(promptOf(model, 'a'), { base: folderOf(model) })
+    expect(made.mock.calls.map(([source]) => (typeof source === 'string' ? basename(source) : 'bytes'))).toEqual([
+      'decoder_model_merged.onnx',
+      'bytes',
+    ])
+    made.mockRestore()
+    expect(own.stock.model.generation_config).toEqual(JSON.parse(readFileSync(join(folderOf(model), 'generation_config.json'), 'utf8')))
+    await own.dispose()
   })
 
   it('asks which prompt, when there are several', async () => expect(await codeOf(pipe('text'))).toBe('prompt-choice'))

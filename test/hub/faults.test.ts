@@ -5,10 +5,15 @@ import { describe, expect, it } from 'vitest'
 import { HubError, SoftPromptError } from '../../src/errors.ts'
 import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
+import type { Clock } from '../../adapters/hub/retry.ts'
 import { faultProxy, folder, hub, promptFiles, promptFolder, quickClock, readFiles, TOKEN, writeFiles, type FaultKind } from './helpers.ts'
+
+/** Long beside what a request takes here, so that only what is delayed runs out of time. */
+const TIMEOUT_MS = 400
 
 const KINDS: readonly FaultKind[] = [
   { kind: 'drop' },
+  { kind: 'delay', ms: 600 },
   { kind: 'lose' },
   { kind: 'truncate' },
   { kind: 'corrupt' },
@@ -23,6 +28,13 @@ const SPOILS: ReadonlySet<string> = new Set(['corrupt', 'spoil'])
 const isOneOf = (files: unknown, ...states: unknown[]): boolean =>
   states.some((state) => JSON.stringify([...(state as Map<string, Buffer>)]) === JSON.stringify([...(files as Map<string, Buffer>)]))
 
+/** Over the proxy that spoils, with little patience. */
+const impatient = (hubUrl: string): { hubUrl: string; clock: Clock; timeoutMs: number } => ({
+  hubUrl,
+  clock: quickClock(),
+  timeoutMs: TIMEOUT_MS,
+})
+
 describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${fault.status}` : ''}`, fault] as const))('%s', (_, fault) => {
   it('at each request of a push', async () => {
     const server = await hub()
@@ -34,9 +46,7 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
       // From the first prompt to the second, and back.
       const [old, fresh, dir] = at % 2 === 1 ? [promptFiles(1), promptFiles(2), dirs[1]] : [promptFiles(2), promptFiles(1), dirs[0]]
       const proxy = await faultProxy(server, (__, count) => (count === at ? fault : undefined))
-      const failure: unknown = await pushPrompt({ ...options, hubUrl: proxy.url, clock: quickClock(), dir }).catch(
-        (error: unknown) => error,
-      )
+      const failure: unknown = await pushPrompt({ ...options, ...impatient(proxy.url), dir }).catch((error: unknown) => error)
       const coded = failure instanceof SoftPromptError
       expect(failure instanceof Error && !coded ? failure : undefined).toBeUndefined()
       const state = await readFiles((await pullPrompt({ ...options, cacheDir: await folder() })).dir)
@@ -51,6 +61,26 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
     expect(outcomes).toMatch(SPOILS.has(fault.kind) ? /^[+-]+$/ : /^\++$/)
   })
 
+  it('at each request of a first push, which makes the repository and a branch', async () => {
+    const server = await hub()
+    const options = { hubUrl: server.url, token: TOKEN, dir: await promptFolder(1), branch: 'better' }
+    for (let at = 1; at < 20; at += 1) {
+      const repo = `me/new${at}`
+      const proxy = await faultProxy(server, (__, count) => (count === at ? fault : undefined))
+      const failure: unknown = await pushPrompt({ ...options, repo, ...impatient(proxy.url) }).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      expect(failure === undefined || (failure instanceof SoftPromptError && SPOILS.has(fault.kind))).toBe(true)
+      // A rerun ends at the whole prompt, whatever the first run left.
+      if (failure !== undefined) await pushPrompt({ ...options, repo })
+      const pulled = await pullPrompt({ repo, hubUrl: server.url, revision: 'better', cacheDir: await folder() })
+      expect(isOneOf(await readFiles(pulled.dir), promptFiles(1))).toBe(true)
+      if (proxy.seen.length < at) return
+    }
+    throw new Error('the push has no end')
+  })
+
   it('at each request of a pull', async () => {
     const server = await hub()
     await pushPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, dir: await promptFolder(1) })
@@ -59,7 +89,7 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
       const out = join(await folder(), 'out')
       const proxy = await faultProxy(server, (__, count) => (count === at ? fault : undefined))
       const options = { repo: 'me/sst2', cacheDir, out }
-      const failure: unknown = await pullPrompt({ ...options, hubUrl: proxy.url, clock: quickClock() }).then(
+      const failure: unknown = await pullPrompt({ ...options, ...impatient(proxy.url) }).then(
         () => undefined,
         (error: unknown) => error,
       )
@@ -71,6 +101,36 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
       if (proxy.seen.length < at) return
     }
     throw new Error('the pull has no end')
+  })
+})
+
+/** Delays the first request for it. */
+const latePart =
+  (part: string, seen = new Set<string>()) =>
+  ({ url = '' }: { readonly url?: string | undefined }): FaultKind | undefined =>
+    url.includes(part) && !seen.has(part) && seen.add(part) ? { kind: 'delay', ms: 600 } : undefined
+
+describe('a late answer', () => {
+  it.each(['/revision/main', '/tree/', 'adapter_config.json'])('to %s is asked for once more', async (part) => {
+    const server = await hub()
+    await pushPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, dir: await promptFolder(1) })
+    const proxy = await faultProxy(server, latePart(part))
+    const options = { ...impatient(proxy.url), clock: quickClock() }
+    await pullPrompt({ repo: 'me/sst2', cacheDir: await folder(), ...options })
+    expect(proxy.seen.filter((line) => line.includes(part))).toHaveLength(2)
+    expect(options.clock.waits).toHaveLength(1)
+  })
+
+  it('to a commit is looked for: it is made once', async () => {
+    const server = await hub()
+    const options = { repo: 'me/sst2', token: TOKEN }
+    await pushPrompt({ ...options, hubUrl: server.url, dir: await promptFolder(1) })
+    const proxy = await faultProxy(server, latePart('/commit/main'))
+    const { commit } = await pushPrompt({ ...options, ...impatient(proxy.url), dir: await promptFolder(2) })
+    expect(proxy.seen.filter((line) => line.includes('/commit/main'))).toHaveLength(1)
+    const commits = (await (await fetch(`${server.url}/api/models/me/sst2/commits/main`)).json()) as { id: string }[]
+    expect(commits).toHaveLength(3) // that of the new repository, and one for each push
+    expect(commits[0]?.id).toBe(commit)
   })
 })
 

@@ -107,6 +107,7 @@ export type FaultKind =
   | { readonly kind: 'corrupt' } // one bit of the answer's body
   | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string }
   | { readonly kind: 'hang' }
+  | { readonly kind: 'delay'; readonly ms: number } // the request is passed on, its answer comes late
   | { readonly kind: 'spoil' } // one bit of the request's body
 
 interface Proxy {
@@ -116,7 +117,7 @@ interface Proxy {
 }
 
 /** Passes requests on to a hub and spoils those that `fault` picks; the Host header is kept, so the hub's addresses lead here. */
-export async function faultProxy(target: Hub, fault: Fault): Promise<Proxy> {
+export async function faultProxy(target: Pick<Hub, 'port'>, fault: Fault): Promise<Proxy> {
   const seen: string[] = []
   const server = createServer((request, response) => {
     seen.push(`${request.method} ${request.url}`)
@@ -143,7 +144,7 @@ export async function faultProxy(target: Hub, fault: Fault): Promise<Proxy> {
   return { url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`, seen }
 }
 
-function pass(target: Hub, request: IncomingMessage, response: ServerResponse, fault: FaultKind | undefined): void {
+function pass(target: Pick<Hub, 'port'>, request: IncomingMessage, response: ServerResponse, fault: FaultKind | undefined): void {
   const onward = httpRequest(
     { host: '127.0.0.1', port: target.port, method: request.method, path: request.url, headers: request.headers },
     (answer) => {
@@ -153,9 +154,13 @@ function pass(target: Hub, request: IncomingMessage, response: ServerResponse, f
         const body = Buffer.concat(parts)
         if (fault?.kind === 'lose') return void request.socket.destroy()
         if (fault?.kind === 'corrupt' && body.length > 0) body[body.length >> 1]! ^= 1
-        response.writeHead(answer.statusCode ?? 502, answer.headers)
-        if (fault?.kind === 'truncate') return void response.write(body.subarray(0, body.length >> 1), () => request.socket.destroy())
-        response.end(body)
+        const respond = (): void => {
+          if (response.destroyed) return // nobody waited
+          response.writeHead(answer.statusCode ?? 502, answer.headers)
+          if (fault?.kind === 'truncate') response.write(body.subarray(0, body.length >> 1), () => request.socket.destroy())
+          else response.end(body)
+        }
+        setTimeout(respond, fault?.kind === 'delay' ? fault.ms : 0)
       })
     },
   )

@@ -1,9 +1,11 @@
 /** Several processes at once, and processes killed at any moment: nothing is ever half. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { SoftPromptError } from '../../src/errors.ts'
 import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import type { Hub } from '../../adapters/hub/server/start.ts'
@@ -127,7 +129,9 @@ describe('processes', () => {
     const server = await hub()
     const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
     const base = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
-    for (let requests = 3; requests <= 6; requests += 1) {
+    let killed = 0
+    let finished: Record<string, unknown> | undefined
+    for (let requests = 1; requests < 20; requests += 1) {
       await pushPrompt({ ...base, dir: old.dir })
       const running: { child?: Child } = {}
       const proxy = await faultProxy(server, (_, count) => {
@@ -135,10 +139,14 @@ describe('processes', () => {
         return undefined
       })
       running.child = start({ op: 'push', repo: 'me/sst2', token: TOKEN, dir: fresh.dir, hubUrl: proxy.url })
-      await running.child.result
+      finished = await running.child.result
       const state = await stateOf(server, 'me/sst2')
       expect(same(state, old.files) || same(state, fresh.files)).toBe(true)
+      if (proxy.seen.length < requests) break
+      killed += 1
     }
+    expect(finished?.['commit']).toMatch(/^[0-9a-f]{40}$/)
+    expect(killed).toBeGreaterThanOrEqual(5)
     await pushPrompt({ ...base, dir: fresh.dir })
     expect(same(await stateOf(server, 'me/sst2'), fresh.files)).toBe(true)
   })
@@ -167,13 +175,58 @@ describe('processes', () => {
     }
   })
 
+  it.each(['push', 'pull'] as const)(
+    'kill -9 of the hub at each request of a %s: old or new on both sides, and a rerun succeeds',
+    async (op) => {
+      const dir = await folder()
+      const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
+      const tokens = { [TOKEN]: { name: 'me', role: 'write', orgs: [] } }
+      const either = (state: ReadonlyMap<string, Buffer>): boolean => same(state, old.files) || same(state, fresh.files)
+      let killed = 0
+      for (let requests = 1; requests < 20; requests += 1) {
+        const before = await hub({ dir })
+        const base = { repo: 'me/sst2', hubUrl: before.url, token: TOKEN, cacheDir: await folder() }
+        await pushPrompt({ ...base, dir: old.dir })
+        await pullPrompt(base)
+        if (op === 'pull') await pushPrompt({ ...base, dir: fresh.dir })
+        await before.close()
+        const child = start({ op: 'hub', dir, tokens })
+        const { port } = (await child.result) as { port: number }
+        const proxy = await faultProxy({ port }, (_, count) => {
+          // Some at once, some while it works.
+          if (count === requests) setTimeout(() => child.process.kill('SIGKILL'), requests % 3)
+          return undefined
+        })
+        const options = { ...base, hubUrl: proxy.url, attempts: 1 }
+        const work = op === 'push' ? pushPrompt({ ...options, dir: fresh.dir }) : pullPrompt(options)
+        const failure: unknown = await work.then(
+          () => undefined,
+          (error: unknown) => error,
+        )
+        expect(failure === undefined || failure instanceof SoftPromptError).toBe(true)
+        child.process.kill('SIGKILL')
+        const after = await hub({ dir })
+        const again = { ...base, hubUrl: after.url }
+        expect(either(await stateOf(after, 'me/sst2'))).toBe(true)
+        expect(either(await readFiles((await pullPrompt({ ...again, offline: true })).dir))).toBe(true)
+        if (op === 'push') await pushPrompt({ ...again, dir: fresh.dir })
+        expect(same(await readFiles((await pullPrompt(again)).dir), fresh.files)).toBe(true)
+        expect((await readdir(dir, { recursive: true })).filter((name) => name.endsWith('.unfinished'))).toEqual([])
+        await after.close()
+        if (proxy.seen.length < requests) break
+        killed += 1
+      }
+      expect(killed).toBeGreaterThanOrEqual(4)
+    },
+  )
+
   it('takes over what a killed process had downloaded', async () => {
     const server = await hub()
     const { dir, files } = await bigFolder(1)
     await pushPrompt({ dir, repo: 'me/sst2', hubUrl: server.url, token: TOKEN })
     const cacheDir = await folder()
     const gone = start({ op: 'none' })
-    await gone.result
+    await once(gone.process, 'close')
     const { createHash } = await import('node:crypto')
     const { hostname } = await import('node:os')
     const log = files.get('training_log.jsonl') as Buffer

@@ -30,6 +30,9 @@ const ANSWER_BYTES: number = 32 << 20
 /** Failures that happen before a request is sent, so that any request may be sent again. */
 const UNSENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'])
 
+/** Codes of TLS: another try ends the same. */
+const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_VERIFY/
+
 /** Commits are not repeated blindly: push looks whether the first try arrived. */
 const isRepeatable = (method: string, url: string): boolean => !(method === 'POST' && /\/commit\/[^/]+$/.test(new URL(url).pathname))
 
@@ -43,6 +46,12 @@ export function transportError(error: unknown, url: string, signal: AbortSignal 
     return new Passing(
       'hub-timeout',
       `${shownUrl(url)} gave no answer for ${timeoutMs / 1000} s; check the network, HF_ENDPOINT and proxies.`,
+      { cause: error },
+    )
+  if (UNTRUSTED.test(systemCode(error) ?? ''))
+    return new HubError(
+      'hub-certificate',
+      `The certificate of ${shownUrl(url)} is not trusted (${reasonOf(error)}). Where that is your own hub or proxy, set NODE_EXTRA_CA_CERTS to a file with its authority.`,
       { cause: error },
     )
   return new Passing('hub-unreachable', `Cannot reach ${shownUrl(url)} (${reasonOf(error)}); check the network, HF_ENDPOINT and proxies.`, {

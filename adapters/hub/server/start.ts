@@ -63,7 +63,8 @@ function originOf(request: IncomingMessage, bound: string): string {
     ? LOOPBACK.test(host)
     : /^[\w.-]+(:\d+)?$|^\[[0-9a-f:]+\](:\d+)?$/i.test(host)
   if (!sound) throw new Refusal(400, undefined, 'The Host header does not name this hub.')
-  return `http://${host}`
+  // Said by a server in front of this one that speaks TLS.
+  return `${request.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'}://${host}`
 }
 
 async function answer(

@@ -75,6 +75,7 @@ export const RUN: { readonly [K in Elementary]: Run<K> } = {
       [...shape],
     ),
   Gather: ({ tf, inputs: [data, indices] }) => tf.gather(data, indices),
+  Take: ({ tf, inputs: [data, indices] }) => tf.gather(data, indices),
   // tf.oneHot wants a depth of at least 2
   OneHot: ({ tf, inputs: [indices], attributes: { depth }, size }) => {
     const rows = tf.reshape(tf.range(0, size(depth), 1, 'int32'), [size(depth), ...indices.shape.map(() => 1)])

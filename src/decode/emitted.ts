@@ -3,6 +3,7 @@ import { ShapeError } from '../errors.ts'
 import type { Engine, Program } from '../graph/engine.ts'
 import { areShort } from '../t5/blocks.ts'
 import { buildDecoder, buildEncoder } from '../t5/models.ts'
+import { packRows } from '../t5/layout.ts'
 import { positionBuckets } from '../t5/positions.ts'
 import type { T5Config } from '../t5/config.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
@@ -11,7 +12,7 @@ import type { Encoded, EncodeInput, Seq2Seq } from './seq2seq.ts'
 
 /** Loads the encoder and the decoder of a T5. Without prompts the same encoder runs with prompts of length 0. */
 export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: WeightTable): Promise<Seq2Seq> {
-  const encoder = await engine.load(buildEncoder(config, { prompted: true }), weights)
+  const encoder = await engine.load(buildEncoder(config), weights)
   const short = await engine.load(buildDecoder(config), weights)
   // Only generation gets that far: made when it does.
   let long: Promise<Program> | undefined
@@ -20,23 +21,16 @@ export async function emittedSeq2Seq(engine: Engine, config: T5Config, weights: 
   return {
     encode: async (input) => {
       const { prompts, promptIndex, seen } = promptsOf(input, config)
-      const [rows = 0, tokens = 0] = input.inputIds.shape
-      const length = prompts.shape[1] as number
-      const positions = length + tokens
+      const packed = packRows(config, input.inputIds, input.attentionMask, seen)
+      const mask = packed['encoder_mask'] as Tensor<'I64'>
+      const positions = mask.shape[1] as number
       const { last_hidden_state: hidden } = await encoder.run({
-        input_ids: input.inputIds,
-        attention_mask: input.attentionMask,
+        ...packed,
         prompts,
         prompt_index: promptIndex,
-        prompt_mask: seen,
         encoder_buckets: positionBuckets(positions, positions, config, true),
       })
-      const mask = new BigInt64Array(rows * positions)
-      for (let row = 0; row < rows; row++) {
-        mask.set(seen.data.subarray(row * length, (row + 1) * length), row * positions)
-        mask.set(input.attentionMask.data.subarray(row * tokens, (row + 1) * tokens), row * positions + length)
-      }
-      return { hidden: hidden as Tensor<'F32'>, mask: tensor('I64', [rows, positions], mask) } satisfies Encoded
+      return { hidden: hidden as Tensor<'F32'>, mask } satisfies Encoded
     },
     step: async (encoded, decoderIds) => {
       const length = decoderIds.shape[1] as number

@@ -155,6 +155,12 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
       return reshape(g, matMul(g, chosen, reshape(g, d, [picked, width])), data.shape)
     },
   ],
+  Take: ({ g, inputs: [data, indices, inverse], d }) => [
+    () => {
+      const rows = reshape(g, d, [times(...indices.shape), ...data.shape.slice(1)])
+      return reshape(g, apply(g, 'Take', [rows, inverse, indices], {}), data.shape)
+    },
+  ],
   OneHot: NOT_DIFFERENTIABLE,
   Pick: NOT_DIFFERENTIABLE,
   ScatterAdd: NOT_DIFFERENTIABLE,

@@ -90,6 +90,7 @@ export const INFER: { readonly [K in OpName]: Infer<K> } = {
   Concat: (inputs, { axis, size }) => reshaped(inputs, replaceAxis(at(inputs, 0).shape, axis, size)),
   Slice: (inputs, { axis, size }) => reshaped(inputs, replaceAxis(at(inputs, 0).shape, axis, size)),
   Gather: (inputs) => reshaped(inputs, [...at(inputs, 1).shape, ...at(inputs, 0).shape.slice(1)]),
+  Take: (inputs) => reshaped(inputs, [...at(inputs, 1).shape, ...at(inputs, 0).shape.slice(1)]),
   OneHot: (inputs, { depth }) => [{ dtype: 'F32', shape: [depth, ...at(inputs, 0).shape] }],
   Pick: (inputs) => reshaped(inputs, at(inputs, 1).shape),
   ScatterAdd: same,

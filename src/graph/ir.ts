@@ -63,6 +63,11 @@ export interface OpAttributes {
   Slice: { readonly axis: number; readonly start: Dim; readonly end?: Dim; readonly size: Dim }
   /** Rows of axis 0: data [N, ..], indices [..] */
   Gather: None
+  /**
+   * Rows that only change places: data [N, ..], indices [..], inverse [..] -> rows of data. `inverse` says where each row of data went, and is how gradients come
+   * back: a row that is taken twice must have a gradient of 0. Gather in ONNX.
+   */
+  Take: None
   /** indices [..] -> [depth, ..], 1 where the index is the row's number (axis 0) */
   OneHot: { readonly depth: Dim }
   /** data [N, V], indices [N, 1] -> [N, 1] */
@@ -112,6 +117,6 @@ export interface Graph {
   readonly weights: readonly Weight[]
   readonly constants: readonly Constant[]
   readonly nodes: readonly Node[]
-  /** Symbols that are not axes of inputs. */
+  /** Symbols that are computed; one may be an axis of an input too. */
   readonly symbols: ReadonlyMap<string, SymbolSource>
 }

@@ -21,6 +21,7 @@ export const gelu: Unary = (g, x) => apply(g, 'Gelu', [x], {})
 export const softmax: Unary = (g, x) => apply(g, 'Softmax', [x], {})
 export const matMul: Binary = (g, a, b) => apply(g, 'MatMul', [a, b], {})
 export const gather: Binary = (g, data, indices) => apply(g, 'Gather', [data, indices], {})
+export const take = (g: Builder, data: Value, indices: Value, inverse: Value): Value => apply(g, 'Take', [data, indices, inverse], {})
 export const scale = (g: Builder, x: Value, factor: number): Value => (factor === 1 ? x : mul(g, x, g.scalar(factor)))
 export const cast = (g: Builder, x: Value, to: Dtype): Value => (x.dtype === to ? x : apply(g, 'Cast', [x], { to }))
 
@@ -41,9 +42,11 @@ export function transpose(g: Builder, x: Value, perm: readonly number[]): Value 
   return order.every((from, to) => from === to) ? source : apply(g, 'Transpose', [source], { perm: order })
 }
 
-/** Swaps the last two axes. */
+/** Swaps the last two axes; of a product, those of its factors. */
 export function swapLast(g: Builder, x: Value): Value {
   const rank = x.shape.length
+  const product = g.nodes.findLast((node) => node.op === 'MatMul' && node.outputs[0]?.id === x.id)
+  if (product) return matMul(g, swapLast(g, product.inputs[1] as Value), swapLast(g, product.inputs[0] as Value))
   return transpose(g, x, [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2])
 }
 

@@ -245,6 +245,7 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
     emitter.ints([axis]),
   ]),
   Gather: plain(),
+  Take: (node, emitter) => emitter.node('Gather', node.inputs.slice(0, 2).map(emitter.name), emitter.outputs(node)),
   OneHot: withInputs(
     ({ attributes }, emitter) => [emitter.shape([attributes.depth]), emitter.floats([0, 1])],
     () => ({ axis: 0n }),

@@ -4,7 +4,6 @@ import { times } from '../graph/dims.ts'
 import type { Dim, Value } from '../graph/ir.ts'
 import {
   add,
-  apply,
   cast,
   concat,
   gather,
@@ -60,36 +59,29 @@ export function positionBias({ g, config }: Context, side: Side, block: number, 
   return reshape(g, transpose(g, seen, [2, 0, 1]), [1, heads, ...buckets.shape])
 }
 
-/** Splits [B·S, H·d] into heads [B, H, S, d]. */
-export const splitHeads = ({ g, config }: Context, x: Value, batch: Dim, length: Dim): Value =>
-  transpose(g, reshape(g, x, [batch, length, config.heads, config.headWidth]), [0, 2, 1, 3])
-
-/** Attention of queries [B, H, Q, d] over keys and values [B, H, S, d] -> [B·Q, H·d]. T5 does not scale the scores. */
-export function attend({ g, config }: Context, queries: Value, keys: Value, values: Value, bias: Value): Value {
-  const [batch, , length] = queries.shape as [Dim, Dim, Dim]
+/** Attention of queries [B, H, Q, d] over keys and values [B, H, S, d] -> [B, H, Q, d]. T5 does not scale the scores. */
+export function attend({ g }: Context, queries: Value, keys: Value, values: Value, bias: Value): Value {
   const weights = softmax(g, add(g, matMul(g, queries, swapLast(g, keys)), bias)) // [B, H, Q, S]
-  const mixed = transpose(g, matMul(g, weights, values), [0, 2, 1, 3]) // [B, Q, H, d]
-  return reshape(g, mixed, [times(batch, length), config.heads * config.headWidth])
+  return matMul(g, weights, values)
 }
 
 /**
- * Cross-attention without projecting the encoder's side: q·(W_k·e) = (q·W_k)·e and P·(W_v·e) = W_v·(P·e), so that all products with the long
- * hidden states [B·S, D] are by H·Q rows. Cheaper than projecting them while Q < d. Queries [B·Q, H·d] -> [B·Q, H·d].
+ * Cross-attention without projecting the encoder's side [B, S, D]: q·(W_k·e) = (q·W_k)·e and P·(W_v·e) = W_v·(P·e), so that all products with the long
+ * side are by H·Q rows. Cheaper than projecting them while Q < d. Queries [B·Q, H·d] -> [B·Q, H·d].
  */
 export function attendAbsorbed(
   { g, config }: Context,
   block: number,
   queries: Value,
   [batch, length]: readonly [Dim, Dim],
-  hidden: Value,
-  keys: Dim,
+  memory: Value,
   bias: Value,
 ): Value {
   const { heads, headWidth, width } = config
+  const keys = memory.shape[1] as Dim
   const rows = times(batch, length)
   const weight = (name: 'k' | 'v'): Value =>
     reshape(g, g.weight(partWeight('decoder', block, 'EncDecAttention', name), [heads * headWidth, width]), [heads, headWidth, width])
-  const memory = reshape(g, hidden, [batch, keys, width])
   /** [H, B·Q, D] <-> [B, H·Q, D] */
   const byRow = (x: Value): Value =>
     reshape(g, transpose(g, reshape(g, x, [heads, batch, length, width]), [1, 0, 2, 3]), [batch, times(heads, length), width])
@@ -141,7 +133,3 @@ export function head({ g, config }: Context, hidden: Value): Value {
   const scaled = config.scaleOutput ? scale(g, hidden, config.width ** -0.5) : hidden
   return linear(g, scaled, g.weight(headNames(config), [config.vocabSize, config.width]))
 }
-
-/** A mask of ones [rows, length] i64. */
-export const ones = ({ g }: Context, rows: Dim, length: Dim): Value =>
-  apply(g, 'Expand', [g.constant(tensor('I64', [1, 1], BigInt64Array.of(1n)))], { shape: [rows, length] })

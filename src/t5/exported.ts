@@ -18,11 +18,11 @@ import {
   normed,
   positionBias,
   project,
-  splitHeads,
   type AttentionPart,
   type Context,
 } from './blocks.ts'
 import type { T5Config } from './config.ts'
+import { dense } from './layout.ts'
 import { bucketOf } from './positions.ts'
 import { embedTokens, encoderStack } from './stacks.ts'
 
@@ -83,14 +83,14 @@ export function buildMergedDecoder(config: T5Config): Graph {
   const attention = (block: number, part: AttentionPart, x: Value, from: Value | undefined, lengths: Lengths, bias: Value): Value => {
     const inner = normed(context, 'decoder', block, part, x)
     const of = (weight: 'q' | 'k' | 'v', source: Value, length: Dim): Value =>
-      splitHeads(context, project(context, 'decoder', block, part, weight, source), BATCH, length)
+      dense(g, config, BATCH, length).split(project(context, 'decoder', block, part, weight, source))
     const [side, name] = part === 'SelfAttention' ? (['self', 'decoder'] as const) : (['cross', 'encoder'] as const)
     const [pastKeys, pastValues] = (pasts[block] as (typeof pasts)[number])[side]
     const keys = cached(pastKeys, of('k', from ?? inner, lengths.added), lengths.all)
     const values = cached(pastValues, of('v', from ?? inner, lengths.added), lengths.all)
     presents[`present.${block}.${name}.key`] = keys
     presents[`present.${block}.${name}.value`] = values
-    const mixed = attend(context, of('q', inner, TARGET), keys, values, bias)
+    const mixed = dense(g, config, BATCH, TARGET).join(attend(context, of('q', inner, TARGET), keys, values, bias))
     return attentionOutput(context, 'decoder', block, part, mixed, x)
   }
 

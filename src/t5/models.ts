@@ -1,30 +1,23 @@
 /** The model's two halves for decoding with this library's own loop; position buckets are fed. */
 import { createBuilder } from '../graph/builder.ts'
 import { times } from '../graph/dims.ts'
-import type { Dim, Graph, Value } from '../graph/ir.ts'
+import type { Dim, Graph } from '../graph/ir.ts'
 import { reshape } from '../graph/ops.ts'
 import { areShort, head } from './blocks.ts'
 import type { T5Config } from './config.ts'
-import { decoderStack, embedPrompted, embedTokens, encoderStack } from './stacks.ts'
+import { dense } from './layout.ts'
+import { decoderStack, embedPrompted, encoderStack } from './stacks.ts'
 
 /**
- * Builds the encoder: `input_ids` [B, T], `attention_mask` [B, T], `encoder_buckets` [S, S] and, where `prompted`, `prompts` [K, P, D],
- * `prompt_index` [B] and `prompt_mask` [B, P] -> `last_hidden_state` [B, S, D]. P may be 0.
+ * Builds the encoder of prompted sequences: the feeds of `packRows`, `prompts` [K, P, D], `prompt_index` [B] and `encoder_buckets` [S, S] ->
+ * `last_hidden_state` [B, S, D]. P may be 0.
  */
-export function buildEncoder(config: T5Config, options: { readonly prompted: boolean }): Graph {
+export function buildEncoder(config: T5Config): Graph {
   const g = createBuilder('encoder')
   const context = { g, config }
-  const ids = g.input('input_ids', 'I64', ['B', 'T'])
-  const mask = g.input('attention_mask', 'I64', ['B', 'T'])
-  const length = options.prompted ? 'S' : 'T'
-  const buckets = g.input('encoder_buckets', 'I64', [length, length])
-  const prompts = (): [Value, Value, Value] => [
-    g.input('prompts', 'F32', ['K', 'P', config.width]),
-    g.input('prompt_index', 'I64', ['B']),
-    g.input('prompt_mask', 'I64', ['B', 'P']),
-  ]
-  const embedded = options.prompted ? embedPrompted(context, ids, mask, ...prompts()) : embedTokens(context, ids, mask)
-  return g.finish({ last_hidden_state: reshape(g, encoderStack(context, embedded, buckets), ['B', length, config.width]) })
+  const embedded = embedPrompted(context)
+  const buckets = g.input('encoder_buckets', 'I64', ['S', 'S'])
+  return g.finish({ last_hidden_state: embedded.layout.pad(encoderStack(context, embedded, buckets)) })
 }
 
 /**
@@ -38,6 +31,6 @@ export function buildDecoder(config: T5Config, options: { readonly targetTokens?
   const buckets = g.input('decoder_buckets', 'I64', ['U', 'U'])
   const hidden = reshape(g, g.input('encoder_hidden_states', 'F32', ['B', 'S', config.width]), [times('B', 'S'), config.width])
   const mask = g.input('encoder_attention_mask', 'I64', ['B', 'S'])
-  const logits = head(context, decoderStack(context, ids, buckets, hidden, mask))
+  const logits = head(context, decoderStack(context, ids, buckets, { hidden, mask, layout: dense(g, config, 'B', 'S') }))
   return g.finish({ logits: reshape(g, logits, ['B', 'U', config.vocabSize] satisfies Dim[]) })
 }

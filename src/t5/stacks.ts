@@ -11,18 +11,18 @@ import {
   finalNorm,
   maskBias,
   normed,
-  ones,
   positionBias,
   project,
-  splitHeads,
   type Context,
 } from './blocks.ts'
+import { dense, packed, type Layout } from './layout.ts'
 import type { Side } from './names.ts'
 
 /** Embedded tokens with their mask, flat: the input of the encoder stack. */
 export interface Embedded {
-  readonly x: Value // [B·S, D]
+  readonly x: Value // [N, D]
   readonly mask: Value // [B, S]
+  readonly layout: Layout
   readonly parts?: Parts
 }
 
@@ -30,61 +30,65 @@ export interface Embedded {
 interface Parts {
   readonly prompts: Value // [K, P, D]
   readonly promptIndex: Value // [B]
-  readonly tokens: Value // [B, T, D]
+  readonly tokens: Value // [M, D]
+}
+
+/** What the decoder attends to: the encoder's hidden states. */
+export interface Memory {
+  readonly hidden: Value // [N, D]
+  readonly mask: Value // [B, S]
+  readonly layout: Layout
 }
 
 /** Embeds input_ids [B, T]. */
 export function embedTokens(context: Context, inputIds: Value, mask: Value): Embedded {
-  const [batch, length] = inputIds.shape as [Dim, Dim]
-  return { x: reshape(context.g, embed(context, inputIds), [times(batch, length), context.config.width]), mask }
-}
-
-/** Puts each row's prompt (prompts [K, P, D], prompt_index [B], promptMask [B, P], default all seen) in front of its embedded tokens: S = P + T. */
-export function embedPrompted(
-  context: Context,
-  inputIds: Value,
-  mask: Value,
-  prompts: Value,
-  promptIndex: Value,
-  promptMask?: Value,
-): Embedded {
   const { g, config } = context
-  const [batch, tokens] = inputIds.shape as [Dim, Dim]
-  const length = prompts.shape[1] as Dim
-  const joined = g.symbol('S', { sum: [length, tokens] })
-  const embedded = embed(context, inputIds)
-  const rows = concat(g, gather(g, prompts, promptIndex), embedded, 1, joined) // [B, S, D]
-  return {
-    parts: { prompts, promptIndex, tokens: embedded },
-    x: reshape(g, rows, [times(batch, joined), config.width]),
-    mask: concat(g, promptMask ?? ones(context, batch, length), mask, 1, joined),
-  }
+  const [batch, length] = inputIds.shape as [Dim, Dim]
+  const x = reshape(g, embed(context, inputIds), [times(batch, length), config.width])
+  return { x, mask, layout: dense(g, config, batch, length) }
 }
 
-/** Embedded tokens and position buckets [S, S] -> hidden states [B·S, D], after the final norm. */
-export function encoderStack(context: Context, { x: embedded, mask, parts }: Embedded, buckets: Value): Value {
+/** Each sequence's prompt in front of its embedded tokens, packed: adds the inputs `prompts` [K, P, D], `prompt_index` [B] and those of `packRows`. */
+export function embedPrompted(context: Context): Embedded & { readonly parts: Parts } {
+  const { g, config } = context
+  const tokens = embed(context, g.input('token_ids', 'I64', ['M']))
+  const mask = g.input('encoder_mask', 'I64', ['B', 'S'])
+  const prompts = g.input('prompts', 'F32', ['K', 'P', config.width])
+  const promptIndex = g.input('prompt_index', 'I64', ['B'])
+  const parts = { prompts, promptIndex, tokens }
+  return { parts, x: joinParts(context, parts, prompts, tokens), mask, layout: packed(g, config) }
+}
+
+/** Every sequence's prompt, its rows [K, P, ..] computed once, in front of all tokens' rows [M, ..]: [N, ..]. */
+function joinParts({ g }: Context, { promptIndex }: Parts, prompts: Value, tokens: Value): Value {
+  const used = reshape(g, gather(g, prompts, promptIndex), [times('B', 'P'), tokens.shape[1] as Dim])
+  return concat(g, used, tokens, 0, g.symbol('N', { sum: [times('B', 'P'), 'M'] }))
+}
+
+/** Embedded tokens and position buckets [S, S] -> hidden states [N, D], after the final norm. */
+export function encoderStack(context: Context, { x: embedded, mask, layout, parts }: Embedded, buckets: Value): Value {
   const { g, config } = context
   const hidden = maskBias(context, mask)
   let x = embedded
   for (let block = 0; block < config.encoderLayers; block++) {
     const bias = add(g, positionBias(context, 'encoder', block, buckets), hidden)
-    const apart =
-      block === 0 && parts ? (weight: Projection): Value => projectParts(context, weight, parts, mask.shape[1] as Dim) : undefined
-    x = selfAttention(context, 'encoder', block, x, mask.shape as [Dim, Dim], bias, apart)
+    const apart = block === 0 && parts ? (weight: Projection): Value => projectParts(context, weight, parts) : undefined
+    x = selfAttention(context, 'encoder', block, x, layout, bias, apart)
     x = feedForward(context, 'encoder', block, x)
   }
   return finalNorm(context, 'encoder', x)
 }
 
-/** Decoder ids [B, U], buckets [U, U] and the encoder's hidden states [B·S, D] with mask [B, S] -> [B·U, D], after the final norm. */
-export function decoderStack(context: Context, ids: Value, buckets: Value, hidden: Value, mask: Value): Value {
-  const { config } = context
+/** Decoder ids [B, U], buckets [U, U] and the encoder's memory -> [B·U, D], after the final norm. */
+export function decoderStack(context: Context, ids: Value, buckets: Value, memory: Memory): Value {
+  const { g, config } = context
   const [batch, length] = ids.shape as [Dim, Dim]
-  const crossBias = maskBias(context, mask)
-  let x = reshape(context.g, embed(context, ids), [times(batch, length), config.width])
+  const layout = dense(g, config, batch, length)
+  const crossBias = maskBias(context, memory.mask)
+  let x = reshape(g, embed(context, ids), [times(batch, length), config.width])
   for (let block = 0; block < config.decoderLayers; block++) {
-    x = selfAttention(context, 'decoder', block, x, [batch, length], positionBias(context, 'decoder', block, buckets))
-    x = crossAttention(context, block, x, [batch, length], hidden, mask.shape[1] as Dim, crossBias)
+    x = selfAttention(context, 'decoder', block, x, layout, positionBias(context, 'decoder', block, buckets))
+    x = crossAttention(context, block, x, layout, memory, crossBias)
     x = feedForward(context, 'decoder', block, x)
   }
   return finalNorm(context, 'decoder', x)
@@ -97,44 +101,35 @@ function selfAttention(
   side: Side,
   block: number,
   x: Value,
-  [batch, length]: [Dim, Dim],
+  layout: Layout,
   bias: Value,
   projected?: (weight: Projection) => Value,
 ): Value {
   const part = 'SelfAttention'
   const whole = (weight: Projection): Value => project(context, side, block, part, weight, normed(context, side, block, part, x))
-  const heads = (weight: Projection): Value => splitHeads(context, (projected ?? whole)(weight), batch, length)
-  const mixed = attend(context, heads('q'), heads('k'), heads('v'), bias)
+  const heads = (weight: Projection): Value => layout.split((projected ?? whole)(weight))
+  const mixed = layout.join(attend(context, heads('q'), heads('k'), heads('v'), bias))
   return attentionOutput(context, side, block, part, mixed, x)
 }
 
-/** One projection of the first layer, of prompts and tokens apart: -> [B, S, H·d]. */
-function projectParts(context: Context, weight: Projection, { prompts, promptIndex, tokens }: Parts, joined: Dim): Value {
+/** One projection of the first layer, of prompts and tokens apart: -> [N, H·d]. */
+function projectParts(context: Context, weight: Projection, parts: Parts): Value {
   const { g, config } = context
-  const rowwise = (x: Value): Value => {
-    const [rows, length] = x.shape as [Dim, Dim]
-    const inner = normed(context, 'encoder', 0, 'SelfAttention', reshape(g, x, [times(rows, length), config.width]))
-    return reshape(g, project(context, 'encoder', 0, 'SelfAttention', weight, inner), [rows, length, config.heads * config.headWidth])
-  }
-  return concat(g, gather(g, rowwise(prompts), promptIndex), rowwise(tokens), 1, joined)
+  const rowwise = (x: Value): Value =>
+    project(context, 'encoder', 0, 'SelfAttention', weight, normed(context, 'encoder', 0, 'SelfAttention', x))
+  const [count, length] = parts.prompts.shape as [Dim, Dim]
+  const prompts = rowwise(reshape(g, parts.prompts, [times(count, length), config.width]))
+  return joinParts(context, parts, reshape(g, prompts, [count, length, prompts.shape[1] as Dim]), rowwise(parts.tokens))
 }
 
-function crossAttention(
-  context: Context,
-  block: number,
-  x: Value,
-  [batch, length]: [Dim, Dim],
-  hidden: Value,
-  keys: Dim,
-  bias: Value,
-): Value {
+function crossAttention(context: Context, block: number, x: Value, layout: Layout, memory: Memory, bias: Value): Value {
   const part = 'EncDecAttention'
   const queries = project(context, 'decoder', block, part, 'q', normed(context, 'decoder', block, part, x))
   if (context.shortTargets) {
-    const mixed = attendAbsorbed(context, block, queries, [batch, length], hidden, keys, bias)
+    const mixed = attendAbsorbed(context, block, queries, [layout.batch, layout.length], memory.layout.pad(memory.hidden), bias)
     return attentionOutput(context, 'decoder', block, part, mixed, x)
   }
-  const memory = (weight: 'k' | 'v'): Value => splitHeads(context, project(context, 'decoder', block, part, weight, hidden), batch, keys)
-  const mixed = attend(context, splitHeads(context, queries, batch, length), memory('k'), memory('v'), bias)
+  const heads = (weight: 'k' | 'v'): Value => memory.layout.split(project(context, 'decoder', block, part, weight, memory.hidden))
+  const mixed = layout.join(attend(context, layout.split(queries), heads('k'), heads('v'), bias))
   return attentionOutput(context, 'decoder', block, part, mixed, x)
 }

@@ -3,11 +3,12 @@ import { ShapeError } from '../errors.ts'
 import { createBuilder } from '../graph/builder.ts'
 import { times } from '../graph/dims.ts'
 import { gradients } from '../graph/gradients.ts'
-import type { Graph } from '../graph/ir.ts'
+import type { Graph, Value } from '../graph/ir.ts'
 import { apply, cast, greater, reduceSum, reshape } from '../graph/ops.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
 import { areShort, head } from './blocks.ts'
 import type { T5Config } from './config.ts'
+import { packRows } from './layout.ts'
 import { positionBuckets } from './positions.ts'
 import { decoderStack, embedPrompted, encoderStack } from './stacks.ts'
 
@@ -42,27 +43,23 @@ export interface StepBatch {
 export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
   const g = createBuilder('soft_prompt_step')
   const context = { g, config, shortTargets: areShort(config, options.targetTokens ?? 1) }
-  const inputIds = g.input('input_ids', 'I64', ['B', 'T'])
-  const attentionMask = g.input('attention_mask', 'I64', ['B', 'T'])
   const labels = g.input('labels', 'I64', ['B', 'U'])
   const decoderIds = g.input('decoder_input_ids', 'I64', ['B', 'U'])
   const rowWeight = g.input('row_weight', 'F32', ['B'])
-  const prompts = g.input('prompts', 'F32', ['K', 'P', config.width])
-  const promptIndex = g.input('prompt_index', 'I64', ['B'])
   const encoderBuckets = g.input('encoder_buckets', 'I64', ['S', 'S'])
   const decoderBuckets = g.input('decoder_buckets', 'I64', ['U', 'U'])
 
-  const embedded = embedPrompted(context, inputIds, attentionMask, prompts, promptIndex)
-  const hidden = encoderStack(context, embedded, encoderBuckets)
-  const logits = head(context, decoderStack(context, decoderIds, decoderBuckets, hidden, embedded.mask)) // [B·U, V]
+  const embedded = embedPrompted(context)
+  const memory = { ...embedded, hidden: encoderStack(context, embedded, encoderBuckets) }
+  const logits = head(context, decoderStack(context, decoderIds, decoderBuckets, memory)) // [B·U, V]
   const flatLabels = reshape(g, labels, [times('B', 'U')])
   const tokenLoss = apply(g, 'CrossEntropy', [logits, flatLabels], { zLoss: options.zLoss ?? 0 })
   const rowLoss = reduceSum(g, reshape(g, tokenLoss, ['B', 'U']), [1], false)
   const isToken = cast(g, greater(g, labels, g.constant(tensor('I64', [], BigInt64Array.of(-1n)))), 'F32')
   const outputs = { row_loss: rowLoss, row_tokens: reduceSum(g, isToken, [1], false) }
   if (options.lossOnly) return g.finish(outputs)
-  const [gradient] = gradients(g, rowLoss, rowWeight, [prompts])
-  return g.finish({ ...outputs, gradient_prompts: gradient as typeof prompts })
+  const [gradient] = gradients(g, rowLoss, rowWeight, [embedded.parts.prompts])
+  return g.finish({ ...outputs, gradient_prompts: gradient as Value })
 }
 
 /**
@@ -91,8 +88,7 @@ export function stepFeeds(config: T5Config, batch: StepBatch): Record<string, Te
   }
   const positions = length + tokens
   return {
-    input_ids: batch.inputIds,
-    attention_mask: batch.attentionMask,
+    ...packRows(config, batch.inputIds, batch.attentionMask, tensor('I64', [rows, length], new BigInt64Array(rows * length).fill(1n))),
     labels: batch.labels,
     decoder_input_ids: shiftRight(config, batch.labels),
     row_weight: batch.rowWeight,

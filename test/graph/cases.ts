@@ -1,7 +1,7 @@
 /** Small uses of every operator: gradients are checked on them against differences, engines against the interpreter. */
 import type { Builder } from '../../src/graph/builder.ts'
 import type { OpName, Value } from '../../src/graph/ir.ts'
-import { apply, concat, gather, greater, mul, transpose } from '../../src/graph/ops.ts'
+import { apply, concat, gather, greater, mul, take, transpose } from '../../src/graph/ops.ts'
 import { sizeOf, tensor } from '../../src/tensor/tensor.ts'
 import { array, type Array64 } from './interpreter.ts'
 
@@ -129,6 +129,8 @@ export const CASES: { readonly [K in OpName]: readonly Case[] } = {
       build: (g, [a, b]) => concat(g, a!, b!, 1, 7),
     },
   ],
+  // every row goes somewhere
+  Take: [{ shapes: [[3, 2]], build: (g, [x]) => take(g, x!, ints(g, [1, 3], [2, 0, 1]), ints(g, [3], [1, 2, 0])) }],
   Gather: [{ shapes: [[3, 2]], build: (g, [x]) => gather(g, x!, ints(g, [2, 2], [2, 0, 2, 2])) }], // rows used twice
 }
 

@@ -139,6 +139,7 @@ const RUN: { readonly [K in OpName]: Run<K> } = {
     const rank = indices!.shape.length
     return [fill(shape!, (index) => at(data!, [at(indices!, index.slice(0, rank)), ...index.slice(rank)]))]
   },
+  Take: (...call) => RUN.Gather(...call),
   OneHot: ([indices], _, [shape]) => [fill(shape!, ([row, ...rest]) => Number(at(indices!, rest) === row))],
   Pick: ([data, indices], _, [shape]) => [fill(shape!, ([row]) => at(data!, [row!, indices!.data[row!]!]))],
   ScatterAdd: ([data, indices, updates]) => {

@@ -91,9 +91,9 @@ test('a weight file cut short is named by the runtime, in our error', async () =
 
 test('feeds that are missing or unknown are named', async () => {
   const program = await engine.load(buildStep(config), weights)
-  await expect(program.run({ input_idz: tensor('I64', [1, 1], new BigInt64Array(1)) })).rejects.toMatchObject({
+  await expect(program.run({ token_idz: tensor('I64', [1, 1], new BigInt64Array(1)) })).rejects.toMatchObject({
     code: 'engine-feeds',
-    message: expect.stringMatching(/missing input_ids, .*unknown input_idz/),
+    message: expect.stringMatching(/missing .*token_ids, .*unknown token_idz/),
   })
   await program.dispose()
 })

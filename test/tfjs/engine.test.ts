@@ -59,8 +59,8 @@ test('programs of one engine share their weights', async () => {
 
 test('a step that fails leaves nothing behind', async () => {
   const program = await engine.load(buildStep(config), weights)
-  const beyond = { ...feeds, input_ids: ints([2, 3], [5, 9, 1, 7, 1, 2 ** 33]) }
-  await expect(program.run(beyond)).rejects.toMatchObject({ code: 'engine-int64', message: expect.stringContaining('input_ids') })
+  const beyond = { ...feeds, token_ids: ints([6], [5, 9, 1, 7, 1, 2 ** 33]) }
+  await expect(program.run(beyond)).rejects.toMatchObject({ code: 'engine-int64', message: expect.stringContaining('token_ids') })
   await expect(program.run({ ...feeds, labels: ints([1, 2], [4, 1]) })).rejects.toMatchObject({ code: 'engine-shape' })
   const { labels: _, ...rest } = feeds
   await expect(program.run({ ...rest, label: feeds['labels']! })).rejects.toMatchObject({
@@ -72,7 +72,7 @@ test('a step that fails leaves nothing behind', async () => {
 
 test('an operator that fails is named, and leaves nothing behind', async () => {
   const program = await engine.load(buildStep(config), weights)
-  const beyond = { ...feeds, input_ids: ints([2, 3], [5, 9, 1, 7, 1, 2 ** 20]) }
+  const beyond = { ...feeds, token_ids: ints([6], [5, 9, 1, 7, 1, 2 ** 20]) }
   await expect(program.run(beyond)).rejects.toMatchObject({ code: 'engine-run', message: expect.stringContaining('Gather') })
   const short = { ...feeds, row_weight: { ...feeds['row_weight']!, data: Float32Array.of(1) } }
   await expect(program.run(short)).rejects.toMatchObject({ code: 'tensor-size' })

@@ -15,6 +15,11 @@ export const train: Command = command({
       value: 'file',
       help: 'training rows: .jsonl, .csv, .tsv, .parquet, or - for JSON Lines on standard input',
     },
+    tasks: {
+      kind: 'string',
+      value: 'file',
+      help: 'several tasks in one batch, a prompt each: JSON such as {"mood": {"data": "mood.jsonl", "template": "…"}, …}',
+    },
     dataset: { kind: 'string', value: 'owner/name', help: 'train on a Hub dataset instead of --data' },
     config: { kind: 'string', value: 'name', help: 'configuration of the dataset, where it has several' },
     split: { kind: 'string', value: 'name', help: 'its split to train on', default: 'train' },
@@ -80,6 +85,7 @@ export const train: Command = command({
     'soft-prompts train --model ./t5 --data mail.csv --template "subject: {subject} text: {body}" --target folder --out mail',
     'soft-prompts train --model ./t5 --data reviews.jsonl --out my-prompt --steps 60000 --resume',
     'soft-prompts train --model ./t5 --data reviews.jsonl --hold-out 200 --out five --seeds 5',
+    'soft-prompts train --model ./t5 --tasks tasks.json --out prompts --quick',
   ],
   run: async (_, flags, out) => {
     const { drainTraining, trainPrompt } = await import('../adapters/compose/train.ts')
@@ -87,7 +93,7 @@ export const train: Command = command({
     const { presetOf } = await import('../src/data/presets.ts')
     const { QUICK } = await import('../src/train/recipe.ts')
     const { trainingView } = await import('./cli/training-view.ts')
-    const { labelMap, labels, init, preset, data, dev, dataset, config, split, devSplit, ...rest } = flags
+    const { labelMap, labels, init, preset, data, dev, tasks, dataset, config, split, devSplit, ...rest } = flags
     const ofDataset = (name: string): object => ({ repo: dataset, split: name, ...(config === undefined ? {} : { config }) })
     const fromPrompt = init !== undefined && !INITS.has(init)
     let map: Record<string, string> | undefined
@@ -122,8 +128,8 @@ export const train: Command = command({
       buckets: flags.buckets,
       holdOut: flags.holdOut,
     }
-    if ((data === undefined) === (dataset === undefined)) {
-      throw new ConfigError('data-none', 'Name the rows to train on: either --data FILE or --dataset owner/name.')
+    if ([data, dataset, tasks].filter((each) => each !== undefined).length !== 1) {
+      throw new ConfigError('data-none', 'Name the rows to train on: either --data FILE, --dataset owner/name or --tasks FILE.')
     }
     const stop = new AbortController()
     const interrupt = (): void => {
@@ -138,7 +144,8 @@ export const train: Command = command({
         ...task,
         ...said(rest),
         ...said({ labelMap: map }),
-        data: data ?? ofDataset(split),
+        data: data ?? (dataset === undefined ? undefined : ofDataset(split)),
+        tasks: tasks === undefined ? undefined : await (await import('../adapters/compose/read-tasks.ts')).readTasks(tasks),
         dev: dev ?? (dataset === undefined || devSplit === undefined ? undefined : ofDataset(devSplit)),
         recipe: flags.quick ? { ...QUICK, ...said(recipe) } : recipe,
         labels: flags.generate ? false : labels,

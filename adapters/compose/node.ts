@@ -6,7 +6,16 @@ export { verifyPrompts, type Check, type Verification, type VerifyOptions } from
 export { convertPrompt, type Conversion, type ConvertOptions } from './convert.ts'
 export { writePromptFolder, type WriteOptions } from '../artifact/folder.ts'
 export { openBase, type Base } from './open-base.ts'
-export { drainTraining, trainPrompt, type TrainPromptEvent, type TrainPromptOptions, type TrainPromptResult } from './train.ts'
+export {
+  drainTraining,
+  trainPrompt,
+  type TrainedRun,
+  type TrainPromptEvent,
+  type TrainPromptOptions,
+  type TrainPromptResult,
+} from './train.ts'
+export type { TrainTask } from './training-task.ts'
+export { readTasks } from './read-tasks.ts'
 export { evaluatePrompts, transferTable, type EvaluateOptions, type EvaluateResult, type TransferTable } from './evaluate.ts'
 export { answer, type Answer, type AnswerOptions } from './answer.ts'
 export { exportOnnx, type ExportedFile } from './export.ts'

@@ -6,18 +6,13 @@ import type { TrainRecipe } from '../../src/train/recipe.ts'
 import type { TrainState } from '../../src/train/state.ts'
 import type { Data, DataSource } from './data.ts'
 import type { Base } from './open-base.ts'
-import type { TrainPromptOptions } from './train.ts'
-
-/** The words a prompt begins from. */
-export const initTextOf = ({ initText, task }: Pick<TrainPromptOptions, 'initText' | 'task'>): string => initText ?? task ?? ''
+import { initTextOf, type PreparedTask } from './training-task.ts'
 
 /** What the manifest says of a run. */
 export function manifestOf(
-  options: TrainPromptOptions,
+  { options, data, dev, labels }: PreparedTask,
   recipe: TrainRecipe,
-  data: Data,
-  dev: Data | undefined,
-  labels: readonly string[] | undefined,
+  createdBy: string | undefined,
 ): Omit<Manifest, 'base'> {
   const { target, labelMap } = options
   return {
@@ -28,7 +23,7 @@ export function manifestOf(
     recipe: recipe.init === 'text' ? { ...recipe, initText: initTextOf(options) } : recipe,
     data: { ...dataFacts(data, options.data), ...(target === undefined ? {} : { target }), ...(labelMap ? { labelMap } : {}) },
     ...(dev && options.dev ? { dev: dataFacts(dev, options.dev) } : {}),
-    ...(options.createdBy === undefined ? {} : { createdBy: options.createdBy }),
+    ...(createdBy === undefined ? {} : { createdBy }),
   }
 }
 

@@ -1,5 +1,5 @@
 /** A training run for people: what it is about to do, a bar with loss, metric and time left, warnings, and the result. */
-import type { TrainPromptEvent, TrainPromptResult } from '../../adapters/compose/train.ts'
+import type { TrainPromptEvent, TrainPromptResult, Whose } from '../../adapters/compose/train.ts'
 import type { Metric } from '../../src/prompt/manifest.ts'
 import type { Output, Progress } from './output.ts'
 
@@ -34,35 +34,41 @@ const WHY: Readonly<Record<TrainPromptResult['reason'], string>> = {
 
 const plain = ({ reason, step, bestStep, metrics }: TrainPromptResult): object => ({ reason, step, bestStep, metrics })
 
+const who = ({ name = '', seed }: Whose): string => `${name} ${seed ?? ''}`
+
 export function trainingView(out: Output, dir: string): TrainingView {
   let bar: Progress | undefined
   let pending: Promise<void> | undefined
-  const metrics = new Map<number | undefined, number>()
+  const metrics = new Map<string, number>()
   let metric = ''
   let loss = 0
-  let first: number | undefined // of seeds trained together, the one whose steps are shown
+  let first: string | undefined // of prompts trained together, the one whose steps are shown
   const warned = new Set<string>()
+  let recipeTold = false
   const show = (event: TrainPromptEvent): void => {
     if (event.type === 'prepared') {
       const { recipe } = event
+      const whose = event.name === undefined ? '' : `${event.name}: `
       out.line(
-        `${event.base}: ${event.rows} rows${event.devRows > 0 ? `, ${event.devRows} to evaluate on` : ''}${event.labels ? `; labels ${event.labels.join(', ')}` : ''}`,
+        `${whose}${event.base}: ${event.rows} rows${event.devRows > 0 ? `, ${event.devRows} to evaluate on` : ''}${event.labels ? `; labels ${event.labels.join(', ')}` : ''}`,
       )
-      out.line(
-        `${recipe.length} virtual tokens, ${recipe.steps} steps of ${recipe.batch * recipe.accumulate}, ${recipe.optimizer} at ${recipe.learningRate}, seed ${recipe.seed}${event.seeds > 1 ? ` to ${recipe.seed + event.seeds - 1} together` : ''}`,
-      )
-      first = event.seeds > 1 ? recipe.seed : undefined
-      if (event.resumedAt > 0) out.line(`going on after step ${event.resumedAt}`)
+      if (!recipeTold)
+        out.line(
+          `${recipe.length} virtual tokens, ${recipe.steps} steps of ${recipe.batch * recipe.accumulate}, ${recipe.optimizer} at ${recipe.learningRate}, seed ${recipe.seed}${event.seeds > 1 ? ` to ${recipe.seed + event.seeds - 1} together` : ''}`,
+        )
+      if (event.resumedAt > 0 && !recipeTold) out.line(`going on after step ${event.resumedAt}`)
+      recipeTold = true
       if (event.truncatedInputs > 0)
         out.note(
-          `warning: ${event.truncatedInputs} of ${event.rows} inputs are longer than ${recipe.maxInputTokens} tokens and were cut (--max-input)`,
+          `warning: ${whose}${event.truncatedInputs} of ${event.rows} inputs are longer than ${recipe.maxInputTokens} tokens and were cut (--max-input)`,
         )
       if (event.truncatedTargets > 0)
         out.note(
-          `warning: ${event.truncatedTargets} of ${event.rows} targets are longer than ${recipe.maxTargetTokens} tokens and were cut (--max-target)`,
+          `warning: ${whose}${event.truncatedTargets} of ${event.rows} targets are longer than ${recipe.maxTargetTokens} tokens and were cut (--max-target)`,
         )
     } else if (event.type === 'started') {
-      if (event.seed !== first) return
+      first ??= who(event)
+      if (who(event) !== first) return
       out.line(
         `${event.stepMs.toFixed(0)} ms for the first step: about ${formatDuration(event.estimateMs)} in all; Ctrl-C saves, --resume goes on`,
       )
@@ -70,7 +76,7 @@ export function trainingView(out: Output, dir: string): TrainingView {
         bar = made
       })
     } else if (event.type === 'step') {
-      if (event.seed !== first) return
+      if (who(event) !== first) return
       loss = loss === 0 ? event.loss : 0.98 * loss + 0.02 * event.loss
       bar?.update(
         event.step,
@@ -79,11 +85,12 @@ export function trainingView(out: Output, dir: string): TrainingView {
     } else if (event.type === 'evaluated') {
       const [main] = event.metrics
       if (!main) return
-      metrics.set(event.seed, main.value)
+      metrics.set(who(event), main.value)
       metric = `, ${main.name} ${[...metrics.values()].map((value) => (100 * value).toFixed(1)).join(' ')}%`
-    } else if (event.type === 'warning' && !warned.has(event.code)) {
-      warned.add(event.code)
-      out.note(`warning${event.step > 0 ? ` (step ${event.step})` : ''}: ${event.message}`)
+    } else if (event.type === 'warning' && !warned.has(`${event.name} ${event.code}`)) {
+      warned.add(`${event.name} ${event.code}`)
+      const about = [...(event.name === undefined ? [] : [event.name]), ...(event.step > 0 ? [`step ${event.step}`] : [])]
+      out.note(`warning${about.length > 0 ? ` (${about.join(', ')})` : ''}: ${event.message}`)
     }
   }
   return {
@@ -101,7 +108,7 @@ export function trainingView(out: Output, dir: string): TrainingView {
       out.result({
         out: dir,
         ...plain(result),
-        ...(runs ? { runs: runs.map((run) => ({ seed: run.seed, out: run.dir, ...plain(run) })) } : {}),
+        ...(runs ? { runs: runs.map((run) => ({ name: run.name, seed: run.seed, out: run.dir, ...plain(run) })) } : {}),
       })
     },
     stop: () => {

@@ -1,4 +1,4 @@
-/** Several prompts trained in one batch: each keeps its own order, state and events; the frozen model runs once a step for all of them. */
+/** Several prompts trained in one batch, of several seeds or tasks: each keeps its own rows, order, state and events; the frozen model runs once a step for all of them. */
 import { joinBatches, type TrainBatch } from '../data/collate.ts'
 import type { TrainEvent } from './events.ts'
 import { trainLoop, type Evaluation, type GradientStep, type StepResult, type TrainOptions } from './loop.ts'
@@ -10,9 +10,10 @@ export type JoinedStep = (
   prompts: readonly Float32Array[] /* K of [P, D] */,
 ) => Promise<Omit<StepResult, 'gradient'> & { readonly gradient: Float32Array /* [K, P, D] */ }>
 
-export type Lane = Pick<TrainOptions, 'identity' | 'initial' | 'resume'>
+/** One prompt: its run and its rows. */
+export type Lane = Pick<TrainOptions, 'identity' | 'initial' | 'resume' | 'examples' | 'evaluate'>
 
-export interface TogetherOptions extends Omit<TrainOptions, 'identity' | 'initial' | 'resume' | 'step'> {
+export interface TogetherOptions extends Omit<TrainOptions, keyof Lane | 'step'> {
   readonly lanes: readonly Lane[]
   readonly step: JoinedStep
 }
@@ -96,26 +97,28 @@ export async function* trainTogether(options: TogetherOptions): AsyncGenerator<T
     )
   })
   let last: Promise<unknown> = Promise.resolve()
-  const { evaluate } = options
   /** One evaluation at a time. */
-  const inTurn = (prompt: Float32Array, at: number): Promise<Evaluation> => {
-    const next = last.then(() => (evaluate as NonNullable<typeof evaluate>)(prompt, at))
-    last = next.catch(() => {
-      if (signal?.aborted) stop.abort()
-    })
-    return last.then(() => next)
-  }
+  const inTurn =
+    (evaluate: NonNullable<TrainOptions['evaluate']>) =>
+    (prompt: Float32Array, at: number): Promise<Evaluation> => {
+      const next = last.then(() => evaluate(prompt, at))
+      last = next.catch(() => {
+        if (signal?.aborted) stop.abort()
+      })
+      return last.then(() => next)
+    }
   const alone = lanes.length === 1
-  const loops = lanes.map((lane, index) =>
-    trainLoop({
+  const loops = lanes.map((lane, index) => {
+    const { evaluate } = lane
+    return trainLoop({
       ...options,
       ...lane,
       step: gate.stepOf(index),
       now: alone ? now : () => time,
       ...(signal ? { signal: alone ? signal : stop.signal } : {}),
-      ...(evaluate ? { evaluate: inTurn } : {}),
-    }),
-  )
+      ...(evaluate ? { evaluate: inTurn(evaluate) } : {}),
+    })
+  })
   const ask = async (lane: number): Promise<{ lane: number; next: IteratorResult<TrainEvent, void> }> => ({
     lane,
     next: await (loops[lane] as (typeof loops)[number]).next(),

@@ -28,6 +28,12 @@ beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'soft-prompts-train-'))
   writeFileSync(join(dir, 'train.jsonl'), rows(0, 60))
   writeFileSync(join(dir, 'dev.jsonl'), rows(100, 20))
+  const mood = { data: 'train.jsonl', dev: 'dev.jsonl', task: 'is it praise?' }
+  const topic = { data: 'topic.tsv', template: 'about: {text}', target: 'kind', labelMap: { 0: 'sport', 1: 'science', 2: 'business' } }
+  const words = ['goal match', 'star cell', 'bank price']
+  const table = ['text\tkind', ...Array.from({ length: 30 }, (_, index) => `${words[index % 3]} ${index}\t${index % 3}`)]
+  writeFileSync(join(dir, 'topic.tsv'), table.join('\n'))
+  writeFileSync(join(dir, 'tasks.json'), JSON.stringify({ mood, topic }))
 })
 afterAll(() => {
   cli?.remove()
@@ -44,7 +50,13 @@ const args = (out: string, ...more: string[]): string[] =>
     more,
   )
 /** Three seeds; some end early. */
-const together = (out: string): string[] => args(out, '--seeds', '3', '--resume', '--steps', '20', '--patience', '1', '--json')
+const seeds = (out: string): string[] => args(out, '--seeds', '3', '--resume', '--steps', '20', '--patience', '1', '--json')
+/** Two tasks of other rows, texts and answers, two seeds each. */
+const tasks = (out: string): string[] => [
+  ...['train', '--model', model, '--tasks', join(dir, 'tasks.json'), '--seeds', '2', '--resume', '--out', join(dir, out), '--json'],
+  ...CHOICES,
+  ...['--steps', '20'],
+]
 const bytes = (out: string, file: string): string => readFileSync(join(dir, out, file)).toString('base64')
 const FILES = ['adapter_model.safetensors', 'adapter_config.json', 'training_log.jsonl', 'soft_prompt.json']
 
@@ -89,24 +101,58 @@ describe('train', () => {
     }
   })
 
-  it('seeds trained together write a folder each, the same bytes when killed with -9 and resumed', async () => {
-    const { code, stdout } = await cli.run(together('seeds'))
-    expect(code).toBe(0)
-    const { runs } = JSON.parse(stdout) as { runs: { seed: number; out: string; step: number }[] }
-    expect(runs.map(({ seed, out }) => [seed, out])).toEqual([3, 4, 5].map((seed) => [seed, join(dir, 'seeds', `seed-${seed}`)]))
-    for (let kills = 0; ; kills++) {
-      const child = cli.start(together('seeds-killed'))
-      for (const stream of [child.stdout, child.stderr]) stream?.resume()
-      child.stdin?.end()
-      const closed = new Promise<number | null>((resolve) => child.on('close', resolve))
-      const timer = setTimeout(() => child.kill('SIGKILL'), kills >= 3 ? 1e6 : 700 + Math.random() * 700)
-      const code = await closed
-      clearTimeout(timer)
-      if (code === 0) break
-    }
-    const all = (out: string): string[] => [3, 4, 5].flatMap((seed) => FILES.map((file) => bytes(join(out, `seed-${seed}`), file)))
-    expect(all('seeds-killed')).toEqual(all('seeds'))
-    expect(new Set(all('seeds')).size).toBeGreaterThan(FILES.length)
+  it.each([
+    ['seeds', seeds, ['seed-3', 'seed-4', 'seed-5']],
+    ['tasks', tasks, ['mood/seed-3', 'mood/seed-4', 'topic/seed-3', 'topic/seed-4']],
+  ] as const)(
+    '%s trained together write a folder each, the same bytes when killed with -9 and resumed',
+    async (name, together, folders) => {
+      const { code, stdout } = await cli.run(together(name))
+      expect(code).toBe(0)
+      const { runs } = JSON.parse(stdout) as { runs: { out: string }[] }
+      expect(runs.map(({ out }) => out)).toEqual(folders.map((folder) => join(dir, name, folder)))
+      for (let kills = 0; ; kills++) {
+        const child = cli.start(together(`${name}-killed`))
+        for (const stream of [child.stdout, child.stderr]) stream?.resume()
+        child.stdin?.end()
+        const closed = new Promise<number | null>((resolve) => child.on('close', resolve))
+        const timer = setTimeout(() => child.kill('SIGKILL'), kills >= 3 ? 1e6 : 700 + Math.random() * 700)
+        const ended = await closed
+        clearTimeout(timer)
+        if (ended === 0) break
+      }
+      const all = (out: string): string[] => folders.flatMap((folder) => FILES.map((file) => bytes(join(out, folder), file)))
+      expect(all(`${name}-killed`)).toEqual(all(name))
+      expect(new Set(all(name)).size).toBeGreaterThan(FILES.length)
+    },
+  )
+
+  it('each task has its own rows, text and answers', () => {
+    const facts = (out: string): object => JSON.parse(readFileSync(join(dir, out, 'soft_prompt.json'), 'utf8')) as object
+    expect(facts('tasks/mood/seed-3')).toMatchObject({
+      task: 'is it praise?',
+      labels: ['negative', 'positive'],
+      data: { name: 'train.jsonl', rows: 60 },
+      metrics: [{ n: 20 }, {}],
+      created_by: expect.stringMatching(/^soft-prompts \d/),
+    })
+    expect(facts('tasks/topic/seed-4')).toMatchObject({
+      template: 'about: {text}',
+      labels: ['business', 'science', 'sport'],
+      data: { name: 'topic.tsv', rows: 30, target: 'kind' },
+      recipe: { seed: 4 },
+    })
+  })
+
+  it.each([
+    ['{"../x": {"data": "train.jsonl"}}', 'train-tasks'],
+    ['{"mood": {}}', 'train-tasks'],
+    ['{"mood": {"data": "train.jsonl", "templat": "{input}"}}', 'tasks-file'],
+    ['{}', 'train-tasks'],
+  ])('refuses the tasks %s', async (text, code) => {
+    writeFileSync(join(dir, 'bad.json'), text)
+    const { stderr } = await cli.run(['train', '--model', model, '--tasks', join(dir, 'bad.json'), '--out', join(dir, 'none')])
+    expect(stderr).toContain(`[${code}]`)
   })
 
   it('stops on Ctrl-C, saved, and goes on', async () => {

@@ -4,7 +4,7 @@ import type { EncodedExample } from '../../src/data/examples.ts'
 import { formatCheckpoint, parseCheckpoint } from '../../src/train/checkpoint.ts'
 import { makeRecipe } from '../../src/train/recipe.ts'
 import type { TrainState } from '../../src/train/state.ts'
-import { trainTogether, type JoinedStep, type TogetherEvent, type TogetherOptions } from '../../src/train/together.ts'
+import { trainTogether, type JoinedStep, type Lane, type TogetherEvent, type TogetherOptions } from '../../src/train/together.ts'
 
 const SIZE = 3
 const examples: EncodedExample[] = Array.from({ length: 23 }, (_row, index) => ({
@@ -33,20 +33,26 @@ const lines: JoinedStep = async (batch, prompts) => {
 }
 
 /** Best at the first evaluation. */
-const evaluate: NonNullable<TogetherOptions['evaluate']> = async (_, step) => ({
+const evaluate: NonNullable<Lane['evaluate']> = async (_, step) => ({
   metrics: [{ name: 'a', split: 'dev', n: 1, value: -step }],
 })
 
-function optionsOf(seeds: readonly number[], choices: Record<string, unknown> = {}, more: Partial<TogetherOptions> = {}): TogetherOptions {
+function optionsOf(
+  seeds: readonly number[],
+  choices: Record<string, unknown> = {},
+  { evaluate: own, ...more }: Partial<TogetherOptions> & Pick<Lane, 'evaluate'> = {},
+): TogetherOptions {
   let time = 0
   const lanes = seeds.map((seed) => {
     const recipe = makeRecipe({ length: 1, steps: 30, batch: 4, learningRate: 0.05, evalEvery: 10, seed, ...choices })
     return {
       identity: { recipe, data: 'd', base: 'b', start: String(seed) },
       initial: Float32Array.from({ length: SIZE }, (_, index) => (index === SIZE - 1 ? 0 : seed)),
+      examples,
+      ...(own ? { evaluate: own } : {}),
     }
   })
-  return { lanes, examples, padId: 0, step: lines, now: () => (time += 7), checkpointMs: 30, ...more }
+  return { lanes, padId: 0, step: lines, now: () => (time += 7), checkpointMs: 30, ...more }
 }
 
 interface Ended {
@@ -77,8 +83,16 @@ const resumed = (options: TogetherOptions, bytes: Uint8Array): TogetherOptions =
   const saved = parseCheckpoint(bytes)
   return { ...options, lanes: options.lanes.map((lane, index) => ({ ...lane, resume: saved[index]! })) }
 }
+/** Two tasks of one seed: other rows, more of them, with longer inputs and targets. */
+const taskOf = (which: 0 | 1): Lane => {
+  const [lane] = optionsOf([2], {}, { evaluate }).lanes as [Lane]
+  const longer = examples.map(({ inputIds }, index) => ({ inputIds: [...inputIds, 4, 6], targetIds: [index % 5, 6, 7, 1] }))
+  return which === 0 ? lane : { ...lane, examples: [...longer, ...examples] }
+}
+const tasks = (...which: (0 | 1)[]): TogetherOptions => ({ ...optionsOf([]), lanes: which.map(taskOf) })
+
 /** Patience ends the first prompt, of seed 1, and not the second. */
-const late: NonNullable<TogetherOptions['evaluate']> = async (prompt, step) => ({
+const late: NonNullable<Lane['evaluate']> = async (prompt, step) => ({
   metrics: [{ name: 'a', split: 'dev', n: 1, value: prompt[0]! > 1.5 ? step : -step }],
 })
 
@@ -94,6 +108,18 @@ describe('trainTogether', () => {
       const alone = await run(optionsOf([seed], choices))
       for (const [at, value] of alone.states[0]!.prompt.entries()) expect(together.states[index]!.prompt[at]).toBeCloseTo(value, 5)
     }
+  })
+
+  it('trains each task from its own rows as alone, and goes on from every checkpoint to the same bytes', async () => {
+    const whole = await run(tasks(0, 1))
+    for (const which of [0, 1] as const) {
+      const alone = await run(tasks(which))
+      for (const [at, value] of alone.states[0]!.prompt.entries()) expect(whole.states[which]!.prompt[at]).toBeCloseTo(value, 5)
+    }
+    expect(whole.states[0]!.prompt).not.toEqual(whole.states[1]!.prompt)
+    expect(whole.stored.length).toBeGreaterThan(4)
+    for (const bytes of whole.stored)
+      expect(formatCheckpoint((await run(resumed(tasks(0, 1), bytes))).states)).toEqual(formatCheckpoint(whole.states))
   })
 
   it('goes on from every checkpoint to the same bytes and logs', async () => {
@@ -119,12 +145,12 @@ describe('trainTogether', () => {
     const whole = await run(evaluated())
     const stop = new AbortController()
     let asked = 0
-    const cut: NonNullable<TogetherOptions['evaluate']> = async (prompt, step) => {
+    const cut: NonNullable<Lane['evaluate']> = async (prompt, step) => {
       if (++asked === 3 + nth) stop.abort() // at step 20
       stop.signal.throwIfAborted()
       return evaluate(prompt, step)
     }
-    const stopped = await run({ ...evaluated(), evaluate: cut, signal: stop.signal })
+    const stopped = await run(optionsOf([1, 2, 3], {}, { evaluate: cut, signal: stop.signal }))
     expect(stopped.reasons).toEqual(['aborted', 'aborted', 'aborted'])
     expect(stopped.states.map(({ step }) => step)).toEqual([20, 20, 20])
     const again = await run(resumed(evaluated(), stopped.stored.at(-1)!))

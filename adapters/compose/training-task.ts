@@ -1,0 +1,127 @@
+/** What one task of a run trains on: its rows, label words and recipe, ready for the loop. */
+import { encodeExamples, labelsOf, type EncodedExample, type EncodedExamples } from '../../src/data/examples.ts'
+import { holdOut } from '../../src/data/split.ts'
+import { ConfigError } from '../../src/errors.ts'
+import { initialise } from '../../src/prompt/initialise.ts'
+import { makeRecipe, type TrainRecipe } from '../../src/train/recipe.ts'
+import { openData, type Data, type DataOptions, type DataSource } from './data.ts'
+import type { Base } from './open-base.ts'
+import { openPrompt } from './open-prompt.ts'
+
+/** What may differ between tasks that train together. */
+export interface TrainTask extends DataOptions {
+  /** Rows to train on: a file, or a split of a Hub dataset. */
+  readonly data: DataSource
+  /** Development rows; without them the last step is kept. */
+  readonly dev?: DataSource
+  /** Label words; default: the answers of the data, where they repeat. `false` = compare generated text. */
+  readonly labels?: readonly string[] | false
+  /** Words to begin from, with `init: 'text'`. */
+  readonly initText?: string
+  /** Prompt to begin from, with `init: 'prompt'`. */
+  readonly initPrompt?: string
+  /** One line on what the prompt does. */
+  readonly task?: string
+}
+
+export type DevRow = EncodedExample & { readonly target: string; readonly input: string }
+
+export interface PreparedTask {
+  /** Absent where the run has one task only. */
+  readonly name?: string
+  readonly options: TrainTask
+  readonly data: Data
+  /** Where development rows were given, or held out. */
+  readonly dev?: Data
+  readonly devRows?: readonly DevRow[]
+  readonly labels: readonly string[] | undefined
+  readonly recipe: TrainRecipe
+  readonly encoded: EncodedExamples
+}
+
+/** The words a prompt begins from. */
+export const initTextOf = ({ initText, task }: Pick<TrainTask, 'initText' | 'task'>): string => initText ?? task ?? ''
+
+/** A folder of the run, beside `checkpoint`. */
+const NAME = /^(?!checkpoint$)\w[\w.-]{0,63}$/
+
+const refuse = (what: string): never => {
+  throw new ConfigError('train-tasks', what)
+}
+
+/**
+ * The tasks of a run by name; one without a name where the options themselves are the task.
+ * @throws {ConfigError} `train-tasks`
+ */
+export function tasksOf(
+  common: Partial<TrainTask>,
+  named: Readonly<Record<string, Partial<TrainTask>>> | undefined,
+): { readonly name?: string; readonly options: TrainTask }[] {
+  const tasks =
+    named === undefined ? [{ options: common }] : Object.entries(named).map(([name, own]) => ({ name, options: { ...common, ...own } }))
+  if (tasks.length === 0) refuse('No tasks to train: give each a name and its rows, as { "mood": { "data": "mood.jsonl" } }.')
+  return tasks.map((task) => {
+    const { data } = task.options
+    const name = 'name' in task ? task.name : undefined
+    if (name !== undefined && !NAME.test(name))
+      refuse(`${JSON.stringify(name)} cannot name a task: it becomes a folder. Use letters, digits, - _ and dots; not "checkpoint".`)
+    if (data === undefined) return refuse(`${name === undefined ? 'The run' : `The task ${name}`} has no rows to train on: give it data.`)
+    return { ...(name === undefined ? {} : { name }), options: { ...task.options, data } }
+  })
+}
+
+/**
+ * Reads and encodes a task's rows.
+ * @throws {DataError} for rows that cannot be used; {ConfigError} `recipe-*`
+ */
+export async function prepareTask(
+  { name, options }: { readonly name?: string; readonly options: TrainTask },
+  choices: Readonly<Record<string, unknown>>,
+  base: Promise<Base>,
+): Promise<PreparedTask> {
+  const [whole, given] = await Promise.all([
+    openData(options.data, options),
+    options.dev === undefined ? undefined : openData(options.dev, options),
+  ])
+  const { tokenizer } = await base
+  const labels = options.labels === false ? undefined : (options.labels ?? labelsOf(whole.examples))
+  // Label words are the best beginning where there are any (paper, figure 3b); free text has none.
+  const recipe = makeRecipe({ ...choices, init: choices['init'] ?? (labels ? 'labels' : 'vocab') })
+  const { data, dev } = split(whole, given, recipe)
+  const encode = (of: Data): EncodedExamples =>
+    encodeExamples(of.examples, tokenizer, { maxInput: recipe.maxInputTokens, maxTarget: recipe.maxTargetTokens })
+  return {
+    ...(name === undefined ? {} : { name }),
+    options,
+    data,
+    ...(dev ? { dev, devRows: withTexts(dev, encode(dev).examples) } : {}),
+    labels,
+    recipe,
+    encoded: encode(data),
+  }
+}
+
+/** The rows to train and to evaluate on; both digests name the file they come from, the recipe says how it was split. */
+function split(whole: Data, given: Data | undefined, { holdOut: count, seed }: TrainRecipe): { data: Data; dev: Data | undefined } {
+  if (given !== undefined || count === 0) return { data: whole, dev: given }
+  const { rest, held } = holdOut(whole.examples, count, seed)
+  return { data: { ...whole, examples: rest }, dev: { ...whole, examples: held } }
+}
+
+const withTexts = ({ examples }: Data, encoded: readonly EncodedExample[]): DevRow[] =>
+  encoded.map(({ inputIds, targetIds }, index) => {
+    const { input = '', target = '' } = examples[index] ?? {}
+    return { inputIds, targetIds, input, target }
+  })
+
+/** The prompt [P, D] that a run of this recipe begins with. */
+export async function initialPrompt(
+  { options, labels = [] }: PreparedTask,
+  { init, length, seed }: TrainRecipe,
+  base: Base,
+): Promise<Float32Array> {
+  const from = init === 'prompt' ? { prompt: (await openPrompt(options.initPrompt ?? '')).embeddings } : {}
+  const texts = init === 'text' ? [initTextOf(options)] : labels
+  const words = texts.map((text) => base.tokenizer.encode(text).slice(0, -1))
+  return initialise({ kind: init, length, table: base.embeddingTable(), words, seed, ...from }).data
+}

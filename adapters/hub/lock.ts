@@ -46,19 +46,40 @@ async function isDead(path: string): Promise<boolean> {
   }
 }
 
-/** Runs `work` while holding the lock file. */
-export async function withLock<T>(path: string, clock: Clock, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+/** Takes the lock, a dead process's too; undefined where a living one holds it. @returns what gives it back */
+export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
   await mkdir(dirname(path), { recursive: true })
-  while (!(await take(path))) {
-    if (await isDead(path)) await rm(path, { force: true })
-    else await clock.sleep(POLL_MS, signal)
+  if (!(await take(path))) {
+    if (!(await isDead(path))) return undefined
+    await rm(path, { force: true })
+    if (!(await take(path))) return undefined
   }
   const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS)
   beat.unref()
+  let held = true
+  return async () => {
+    clearInterval(beat)
+    // Given back twice, it may be another's by then.
+    if (held) await rm(path, { force: true })
+    held = false
+  }
+}
+
+/** The lock as soon as it is free. */
+async function waitForLock(path: string, clock: Clock, signal: AbortSignal | undefined): Promise<() => Promise<void>> {
+  for (;;) {
+    const release = await tryLock(path)
+    if (release) return release
+    await clock.sleep(POLL_MS, signal)
+  }
+}
+
+/** Runs `work` while holding the lock file. */
+export async function withLock<T>(path: string, clock: Clock, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  const release = await waitForLock(path, clock, signal)
   try {
     return await work()
   } finally {
-    clearInterval(beat)
-    await rm(path, { force: true })
+    await release()
   }
 }

@@ -220,6 +220,27 @@ describe('processes', () => {
     },
   )
 
+  it('a folder has one hub: a second is refused and changes nothing; a killed one makes room', async () => {
+    const dir = await folder()
+    const child = start({ op: 'hub', dir, tokens: {} })
+    const { url } = (await child.result) as { url: string }
+    await writeFile(join(dir, 'half.unfinished'), 'what the first is writing')
+    await expect(hub({ dir })).rejects.toMatchObject({
+      code: 'hub-server-busy',
+      message: expect.stringContaining(`process ${child.process.pid}`),
+    })
+    expect(await readdir(dir)).toContain('half.unfinished')
+    expect((await fetch(`${url}/api/models`)).status).toBe(200)
+    child.process.kill('SIGKILL')
+    const next = await hub({ dir })
+    expect(await readdir(dir)).not.toContain('half.unfinished')
+    await next.close()
+    const last = await hub({ dir })
+    await next.close() // twice closed, it takes nothing from the last
+    expect(await readdir(dir)).toContain('hub.lock')
+    expect((await fetch(`${last.url}/api/models`)).status).toBe(200)
+  })
+
   it('takes over what a killed process had downloaded', async () => {
     const server = await hub()
     const { dir, files } = await bigFolder(1)

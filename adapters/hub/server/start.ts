@@ -2,10 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { join } from 'node:path'
 import { HubError } from '../../../src/errors.ts'
 import { openAccounts, type Account, type Accounts } from './accounts.ts'
 import type { Call, HubState } from './call.ts'
-import { sha256, sweep } from '../disk.ts'
+import { readText, sha256, sweep } from '../disk.ts'
+import { tryLock } from '../lock.ts'
+import { systemClock } from '../retry.ts'
 import { Refusal, sendRefusal } from './http.ts'
 import { refusalPage, wantsPage } from './pages/pages.ts'
 import { Repositories } from './repositories.ts'
@@ -103,13 +106,41 @@ const listen = (server: Server, port: number, host: string): Promise<void> =>
     })
   })
 
+/** Tries to have the folder, and milliseconds between them: a hub that was stopped a moment ago may not be gone yet. */
+const TRIES = 20
+const TRY_MS = 100
+
+/** One hub serves a folder: two would not see each other's changes to a branch. @returns what gives it back */
+async function holdFolder(dir: string): Promise<() => Promise<void>> {
+  const path = join(dir, 'hub.lock')
+  for (let tries = 1; ; tries += 1) {
+    const release = await tryLock(path)
+    if (release) return release
+    if (tries === TRIES) break
+    await systemClock.sleep(TRY_MS)
+  }
+  const holder = (await readText(path))?.split(' ')[0] ?? 'unknown'
+  throw new HubError('hub-server-busy', `Another hub (process ${holder}) serves ${dir}: use that one, stop it, or choose another --dir.`)
+}
+
 /**
  * Starts a hub over a folder.
- * @throws {HubError} `hub-server-listen` where the port or host cannot be had
+ * @throws {HubError} `hub-server-listen` where the port or host cannot be had; `hub-server-busy` where another hub serves the folder
  */
 export async function startHub(options: HubOptions): Promise<Hub> {
+  await mkdir(options.dir, { recursive: true })
+  const release = await holdFolder(options.dir)
+  try {
+    const { close, ...hub } = await serve(options)
+    return { ...hub, close: () => close().then(release) }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+async function serve(options: HubOptions): Promise<Hub> {
   const { dir, port = 0, host = '127.0.0.1', now = () => new Date() } = options
-  await mkdir(dir, { recursive: true })
   await sweep(dir)
   const accounts = await openAccounts(dir, options.tokens)
   const state: HubState = { repositories: new Repositories(dir), secret: randomBytes(32), now }

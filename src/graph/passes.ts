@@ -2,13 +2,14 @@
 import type { Builder } from './builder.ts'
 import type { Capabilities } from './engine.ts'
 import { GELU_A, GELU_C, labelsOf, logSumOf } from './gradients.ts'
-import type { Graph, Node, Value } from './ir.ts'
-import { add, apply, div, mul, reduceSum, reshape, scale, sigmoid, softmax, sub } from './ops.ts'
+import type { Graph, Node, OpName, Value } from './ir.ts'
+import { add, apply, div, gather, mul, reduceSum, reshape, scale, sigmoid, softmax, sub, swapLast } from './ops.ts'
 import { rewrite } from './rewrite.ts'
 
 /** The graph as an engine with these capabilities runs it best. */
 export function specialise(graph: Graph, capabilities: Capabilities): Graph {
-  return fuseSums(decompose(graph, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm']))
+  const lean = shortenRowSums(foldLabels(graph))
+  return fuseSums(decompose(lean, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm']))
 }
 
 /** Operators that engines may lack, written in elementary ones by `decompose`. */
@@ -45,6 +46,40 @@ export function decompose(graph: Graph, ops: readonly Composite[]): Graph {
   return rewrite(graph, (g, node, inputs) =>
     (ops as readonly string[]).includes(node.op) ? DECOMPOSE[node.op as Composite](g, inputs, node as never) : undefined,
   )
+}
+
+/** The node of a graph under construction that made a value, if it is of this kind. */
+function madeBy<K extends OpName>(g: Builder, value: Value | undefined, op: K): Node<K> | undefined {
+  const node = g.nodes.findLast(({ outputs }) => outputs.some(({ id }) => id === value?.id))
+  return node?.op === op ? (node as Node<K>) : undefined
+}
+
+/**
+ * The gradient of the logits times the embedding matrix without ever being made: (p·s + u at the label)·E = s·(p·E) + u·E[label], which saves
+ * three passes over [N, V].
+ */
+export function foldLabels(graph: Graph): Graph {
+  return rewrite(graph, (g, node, [left, matrix]) => {
+    const scatter = node.op === 'Gemm' && !node.attributes.transA && !node.attributes.transB ? madeBy(g, left, 'ScatterAdd') : undefined
+    const [scaled, label, updates] = scatter?.inputs ?? []
+    const [chances, share] = madeBy(g, scaled, 'Mul')?.inputs ?? []
+    if (!chances || !share || !label || !updates || !matrix || share.shape[1] !== 1) return undefined
+    const whole = mul(g, apply(g, 'Gemm', [chances, matrix], { transA: false, transB: false }), share)
+    return [add(g, whole, mul(g, gather(g, matrix, reshape(g, label, label.shape.slice(0, 1))), updates))]
+  })
+}
+
+/** Σ (dO·vᵀ)∘p over the keys is Σ dO∘(p·v) over the much fewer d: attention's gradient sums its output instead of its weights. */
+export function shortenRowSums(graph: Graph): Graph {
+  return rewrite(graph, (g, node, [product]) => {
+    const [d, weights] = (node.op === 'ReduceSum' && node.attributes.keep && madeBy(g, product, 'Mul')?.inputs) || []
+    if (!d || !weights || node.op !== 'ReduceSum' || node.attributes.axes.join() !== String(weights.shape.length - 1)) return undefined
+    const [dOutput, turned] = madeBy(g, d, 'MatMul')?.inputs ?? []
+    const output = g.nodes.find(
+      ({ op, inputs: [a, b] }) => op === 'MatMul' && a?.id === weights.id && b && swapLast(g, b).id === turned?.id,
+    )?.outputs[0]
+    return dOutput && output && [reduceSum(g, mul(g, dOutput, output), node.attributes.axes, true)]
+  })
 }
 
 /** x + a·b as one Gemm, where the product is used nowhere else: residual sums and sums of gradients cost no pass over memory. */

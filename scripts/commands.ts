@@ -3,6 +3,7 @@ import type { Command } from './cli/command.ts'
 import { card } from './card.ts'
 import { convert } from './convert.ts'
 import { evaluate } from './eval.ts'
+import { doctor } from './doctor.ts'
 import { hub } from './hub.ts'
 import { inspect } from './inspect.ts'
 import { pull } from './pull-prompt.ts'
@@ -13,4 +14,18 @@ import { search } from './search.ts'
 import { train } from './train.ts'
 import { verify } from './verify.ts'
 
-export const COMMANDS: readonly Command[] = [train, evaluate, run, push, pull, search, card, inspect, verify, convert, exportCommand, hub]
+export const COMMANDS: readonly Command[] = [
+  train,
+  evaluate,
+  run,
+  push,
+  pull,
+  search,
+  card,
+  inspect,
+  verify,
+  convert,
+  exportCommand,
+  hub,
+  doctor,
+]

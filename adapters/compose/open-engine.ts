@@ -6,6 +6,7 @@ import { ConfigError, SoftPromptError, UnsupportedError } from '../../src/errors
 import { createBuilder } from '../../src/graph/builder.ts'
 import type { Engine } from '../../src/graph/engine.ts'
 import { mul } from '../../src/graph/ops.ts'
+import { deviceFailed } from '../onnxruntime/devices.ts'
 import { createEngine, type OnnxRuntime } from '../onnxruntime/engine.ts'
 import { openTfjs } from '../tfjs/open.ts'
 
@@ -69,14 +70,28 @@ function cudaFiles(): boolean {
 }
 
 /** Whether an engine runs one product. */
-async function starts(engine: Engine): Promise<boolean> {
+const starts = async (engine: Engine): Promise<boolean> => (await startError(engine)) === undefined
+
+async function startError(engine: Engine): Promise<SoftPromptError | undefined> {
   const g = createBuilder('start')
   const x = g.input('x', 'F32', ['N'])
   try {
     await (await engine.load(g.finish({ y: mul(g, x, x) }), new Map())).dispose()
-    return true
+    return undefined
   } catch (cause) {
-    if (cause instanceof SoftPromptError) return false
+    if (cause instanceof SoftPromptError) return cause
+    throw cause
+  }
+}
+
+/** Why a device of onnxruntime does not start here; undefined where it does. */
+export async function deviceError(device: string): Promise<SoftPromptError | undefined> {
+  try {
+    const engine = await openEngine({ device })
+    if (device === 'cuda' && !cudaFiles()) return deviceFailed('cuda', new Error('its provider files are not there'))
+    return await startError(engine)
+  } catch (cause) {
+    if (cause instanceof SoftPromptError) return cause
     throw cause
   }
 }

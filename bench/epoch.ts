@@ -1,6 +1,6 @@
 /**
  * An epoch of SST-2's sentences on a CPU: this library against PyTorch + PEFT (bench/peers/peft_step.py), batch by batch in turn, on the same random weights and rows of SST-2's lengths.
- * PEFT pads each batch of its random order to the batch's longest row; so do we (`--buckets` puts rows of like length together instead, as `train --buckets`).
+ * PEFT pads each batch of its random order to the batch's longest row; this library computes padding in attention only (`--buckets` also puts rows of like length together, as `train --buckets`).
  *
  * npx tsc && node dist/bench/epoch.js --batches 32 [--buckets] [--memory low]
  * Run it on a quiet machine. Prints one JSON line: the epoch's time of each (6,920 sentences), the ratio ours / PEFT with the 95 % bootstrap interval over batches, and the resident memory of each.

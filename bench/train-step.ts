@@ -3,6 +3,7 @@
  *
  * npx tsc && node dist/bench/train-step.js --model small --batch 8 --input 64 --target 8 --prompt 100 --rounds 12
  * Needs .peers/bin/python with torch, transformers and peft (`--python PATH` for another). PEFT runs eager with sdpa, dropout 0.
+ * `gemm_share`: the time that the step's matrix products alone would take at the rate of its largest one, run alone in the same rounds, as a share of the step's.
  */
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -13,6 +14,11 @@ import { parseArgs } from 'node:util'
 import * as ort from 'onnxruntime-node'
 import { createEngine } from '../adapters/onnxruntime/engine.ts'
 import { openCheckpoint } from '../adapters/checkpoint/open-checkpoint.ts'
+import { createBuilder } from '../src/graph/builder.ts'
+import { evaluateDim } from '../src/graph/dims.ts'
+import { linear } from '../src/graph/ops.ts'
+import { specialise } from '../src/graph/passes.ts'
+import { symbolValues } from '../src/graph/symbols.ts'
 import { parseT5Config } from '../src/t5/config.ts'
 import { buildStep, stepFeeds } from '../src/t5/step.ts'
 import { tensor, type Tensor } from '../src/tensor/tensor.ts'
@@ -58,7 +64,8 @@ const { config: json, weights } = await openCheckpoint(folder)
 const config = parseT5Config(json)
 const before = performance.now()
 const engine = createEngine(ort, { threads, memory: flags.memory as 'fast' | 'low' })
-const program = await engine.load(buildStep(config, { targetTokens: target }), weights)
+const graph = buildStep(config, { targetTokens: target })
+const program = await engine.load(graph, weights)
 const loadMs = performance.now() - before
 
 const random = (shape: readonly number[], most: number): Tensor<'I64'> =>
@@ -76,6 +83,27 @@ const feeds = stepFeeds(config, {
   prompts: tensor('F32', [1, length, config.width], prompts),
   promptIndex: tensor('I64', [batch], new BigInt64Array(batch)),
 })
+const symbols = symbolValues(graph, feeds)
+const size = (shape: readonly (number | string)[]): number => shape.reduce<number>((product, dim) => product * evaluateDim(dim, symbols), 1)
+/** Multiplications and additions of every product of the step. */
+const operations = specialise(graph, engine.capabilities).nodes.reduce((sum, { op, inputs: [a], outputs: [y], attributes }) => {
+  if ((op !== 'Gemm' && op !== 'MatMul') || !a || !y) return sum
+  const inner = a.shape.at(op === 'Gemm' && attributes.transA ? 0 : -1) ?? 1
+  return sum + 2 * size(y.shape) * size([inner])
+}, 0)
+const product = createBuilder('product')
+const inner = ['wi', 'wi_0'].map((name) => `encoder.block.0.layer.1.DenseReluDense.${name}.weight`)
+const y = linear(product, product.input('x', 'F32', ['N', config.width]), product.weight(inner, [config.innerWidth, config.width]))
+const largest = await engine.load(product.finish({ y }), weights)
+const positions = batch * (length + input)
+const x = tensor('F32', [positions, config.width], Float32Array.from({ length: positions * config.width }, Math.random))
+/** Milliseconds that the step's products take at the rate of its largest. */
+async function productsMs(): Promise<number> {
+  const start = performance.now()
+  for (let time = 0; time < 4; time++) await largest.run({ x })
+  return (((performance.now() - start) / 4) * operations) / (2 * positions * config.width * config.innerWidth)
+}
+
 const optimizer = adafactor({ stepOffset: 0, weightDecay: 1e-5 })
 const state = optimizer.create(prompts.length)
 const step = async (): Promise<void> => {
@@ -83,15 +111,18 @@ const step = async (): Promise<void> => {
   optimizer.update(state, prompts, (gradient as Tensor<'F32'>).data, 0.3)
 }
 await step()
+await productsMs()
 
 const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] as number
 const ours: number[] = []
 const theirs: number[] = []
+const shares: number[] = []
 let theirRss = 0
 for (let round = 0; round < rounds; round++) {
   const start = performance.now()
   await step()
   ours.push(performance.now() - start)
+  shares.push((await productsMs()) / (ours[round] as number))
   if (flags.alone) continue
   peer.stdin.write('1\n')
   const { ms = [], rss_mb: rss = 0 } = await answer()
@@ -108,6 +139,7 @@ const result = {
   ...flags,
   load_ms: Math.round(loadMs),
   ours_ms: Math.round(median(ours)),
+  gemm_share: median(shares).toFixed(2),
   ours_rss_mb: Math.round(process.memoryUsage.rss() / 1e6),
   ...(flags.alone
     ? {}

@@ -1,60 +1,21 @@
 /** The training step against PyTorch in f64 (test/golden/make_step.py). */
 import * as ort from 'onnxruntime-node'
-import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
 import type { Engine } from '../../src/graph/engine.ts'
-import { buildStep, stepFeeds, type StepBatch, type StepOptions } from '../../src/t5/step.ts'
+import { buildStep, stepFeeds, type StepOptions } from '../../src/t5/step.ts'
 import { bucketOf } from '../../src/t5/positions.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import { ENGINES } from '../engines.ts'
+import { F64 } from '../graph/f64.ts'
+import { batchOf, golden, median, relativeError } from './cases.ts'
 import { readCheckpoint } from './checkpoint.ts'
-
-interface Case {
-  model: string
-  input_ids: number[][]
-  attention_mask: number[][]
-  labels: number[][]
-  row_weight: number[]
-  prompt_index: number[]
-  prompts: number[][][]
-  row_loss: number[]
-  gradient: number[]
-  z_row_loss: number[]
-  z_gradient: number[]
-}
-const golden = JSON.parse(readFileSync(new URL('../golden/step.json', import.meta.url), 'utf8')) as {
-  cases: Case[]
-  z_loss: number
-  buckets: Record<'encoder' | 'decoder', number[]>
-}
-
-const ids = (rows: number[][]): Tensor<'I64'> => tensor('I64', [rows.length, rows[0]!.length], BigInt64Array.from(rows.flat().map(BigInt)))
-
-function batchOf(given: Case): StepBatch {
-  const { prompts } = given
-  return {
-    inputIds: ids(given.input_ids),
-    attentionMask: ids(given.attention_mask),
-    labels: ids(given.labels),
-    rowWeight: tensor('F32', [given.row_weight.length], Float32Array.from(given.row_weight)),
-    prompts: tensor('F32', [prompts.length, prompts[0]!.length, prompts[0]![0]!.length], Float32Array.from(prompts.flat(2))),
-    promptIndex: tensor('I64', [given.prompt_index.length], BigInt64Array.from(given.prompt_index.map(BigInt))),
-  }
-}
-
-const norm = (values: readonly number[]): number => Math.hypot(...values)
-
-/** |got − expected| / |expected|, both as vectors. */
-function relativeError(got: ArrayLike<number>, expected: readonly number[]): number {
-  expect(got.length).toBe(expected.length)
-  return norm(expected.map((value, index) => value - got[index]!)) / norm(expected)
-}
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 const onEngines = Object.entries(ENGINES).map(([name, engine]) => [name, { engine, options: {} }])
 const ways: Record<string, { readonly engine: Engine; readonly options: StepOptions }> = {
   ...Object.fromEntries(onEngines),
+  // PyTorch's own T5 takes norms and softmax in f32 even so
+  f64: { engine: F64, options: {} },
   'low memory': { engine: createEngine(ort, { threads: 1, memory: 'low' }), options: {} },
   'z-loss': { engine: createEngine(ort, { threads: 1 }), options: { zLoss: golden.z_loss } },
   'long targets': { engine: createEngine(ort, { threads: 1 }), options: { targetTokens: 1000 } },

@@ -31,7 +31,12 @@ export interface Context {
   readonly config: T5Config
   /** Targets are much shorter than d_kv: cross-attention then costs less with its key and value weights absorbed. */
   readonly shortTargets?: boolean
+  /** Dropout of one place; absent = none. */
+  readonly drop?: (x: Value) => Value
 }
+
+/** One of T5's places for dropout. */
+export const dropped = ({ drop }: Context, x: Value): Value => drop?.(x) ?? x
 
 /** Whether targets of this many tokens are short enough for `attendAbsorbed`. */
 export const areShort = ({ headWidth }: T5Config, targets: number): boolean => targets <= headWidth / 2
@@ -60,8 +65,9 @@ export function positionBias({ g, config }: Context, side: Side, block: number, 
 }
 
 /** Attention of queries [B, H, Q, d] over keys and values [B, H, S, d] -> [B, H, Q, d]. T5 does not scale the scores. */
-export function attend({ g }: Context, queries: Value, keys: Value, values: Value, bias: Value): Value {
-  const weights = softmax(g, add(g, matMul(g, queries, swapLast(g, keys)), bias)) // [B, H, Q, S]
+export function attend(context: Context, queries: Value, keys: Value, values: Value, bias: Value): Value {
+  const { g } = context
+  const weights = dropped(context, softmax(g, add(g, matMul(g, queries, swapLast(g, keys)), bias))) // [B, H, Q, S]
   return matMul(g, weights, values)
 }
 
@@ -70,13 +76,14 @@ export function attend({ g }: Context, queries: Value, keys: Value, values: Valu
  * side are by H·Q rows. Cheaper than projecting them while Q < d. Queries [B·Q, H·d] -> [B·Q, H·d].
  */
 export function attendAbsorbed(
-  { g, config }: Context,
+  context: Context,
   block: number,
   queries: Value,
   [batch, length]: readonly [Dim, Dim],
   memory: Value,
   bias: Value,
 ): Value {
+  const { g, config } = context
   const { heads, headWidth, width } = config
   const keys = memory.shape[1] as Dim
   const rows = times(batch, length)
@@ -89,7 +96,7 @@ export function attendAbsorbed(
     reshape(g, transpose(g, reshape(g, x, [batch, heads, length, width]), [1, 0, 2, 3]), [heads, rows, width])
   const split = transpose(g, reshape(g, queries, [rows, heads, headWidth]), [1, 0, 2]) // [H, B·Q, d]
   const scores = matMul(g, byRow(matMul(g, split, weight('k'))), swapLast(g, memory)) // [B, H·Q, S]
-  const weights = softmax(g, add(g, reshape(g, scores, [batch, heads, length, keys]), bias))
+  const weights = dropped(context, softmax(g, add(g, reshape(g, scores, [batch, heads, length, keys]), bias)))
   const mixed = matMul(g, reshape(g, weights, [batch, times(heads, length), keys]), memory) // [B, H·Q, D]
   const values = matMul(g, byHead(mixed), swapLast(g, weight('v'))) // [H, B·Q, d]
   return reshape(g, transpose(g, values, [1, 0, 2]), [rows, heads * headWidth])
@@ -102,15 +109,19 @@ export function project({ g, config }: Context, side: Side, block: number, part:
 export type AttentionPart = 'SelfAttention' | 'EncDecAttention'
 
 /** The output projection and the residual sum: mixed [N, H·d], x [N, D] -> [N, D]. */
-export function attentionOutput({ g, config }: Context, side: Side, block: number, part: AttentionPart, mixed: Value, x: Value): Value {
-  return add(g, x, linear(g, mixed, g.weight(partWeight(side, block, part, 'o'), [config.width, config.heads * config.headWidth])))
+export function attentionOutput(context: Context, side: Side, block: number, part: AttentionPart, mixed: Value, x: Value): Value {
+  const { g, config } = context
+  const output = linear(g, mixed, g.weight(partWeight(side, block, part, 'o'), [config.width, config.heads * config.headWidth]))
+  return add(g, x, dropped(context, output))
 }
 
 /** The norm in front of a part: x [N, D] -> [N, D]. */
 export const normed = ({ g, config }: Context, side: Side, block: number, part: AttentionPart | 'DenseReluDense', x: Value): Value =>
   rmsNorm(g, x, g.weight(normWeight(side, block, part), [config.width]), config.epsilon)
-export const finalNorm = ({ g, config }: Context, side: Side, x: Value): Value =>
-  rmsNorm(g, x, g.weight(finalNormWeight(side), [config.width]), config.epsilon)
+export function finalNorm(context: Context, side: Side, x: Value): Value {
+  const { g, config } = context
+  return dropped(context, rmsNorm(g, x, g.weight(finalNormWeight(side), [config.width]), config.epsilon))
+}
 
 /** The feed-forward part with its norm and residual sum: x [N, D] -> [N, D]. */
 export function feedForward(context: Context, side: Side, block: number, x: Value): Value {
@@ -119,8 +130,9 @@ export function feedForward(context: Context, side: Side, block: number, x: Valu
   const inner = normed(context, side, block, 'DenseReluDense', x)
   const into = (name: string): Value => linear(g, inner, g.weight(partWeight(side, block, 'DenseReluDense', name), [innerWidth, width]))
   const active = activate(context, into(config.gated ? 'wi_0' : 'wi'))
-  const hidden = config.gated ? mul(g, active, into('wi_1')) : active
-  return add(g, x, linear(g, hidden, g.weight(partWeight(side, block, 'DenseReluDense', 'wo'), [width, innerWidth])))
+  const hidden = dropped(context, config.gated ? mul(g, active, into('wi_1')) : active)
+  const output = linear(g, hidden, g.weight(partWeight(side, block, 'DenseReluDense', 'wo'), [width, innerWidth]))
+  return add(g, x, dropped(context, output))
 }
 
 function activate({ g, config }: Context, x: Value): Value {

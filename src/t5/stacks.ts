@@ -6,6 +6,7 @@ import {
   attend,
   attendAbsorbed,
   attentionOutput,
+  dropped,
   embed,
   feedForward,
   finalNorm,
@@ -69,10 +70,11 @@ function joinParts({ g }: Context, { promptIndex }: Parts, prompts: Value, token
 export function encoderStack(context: Context, { x: embedded, mask, layout, parts }: Embedded, buckets: Value): Value {
   const { g, config } = context
   const hidden = maskBias(context, mask)
-  let x = embedded
+  let x = dropped(context, embedded)
   for (let block = 0; block < config.encoderLayers; block++) {
     const bias = add(g, positionBias(context, 'encoder', block, buckets), hidden)
-    const apart = block === 0 && parts ? (weight: Projection): Value => projectParts(context, weight, parts) : undefined
+    // With dropout a prompt is another in every row.
+    const apart = block === 0 && parts && !context.drop ? (weight: Projection): Value => projectParts(context, weight, parts) : undefined
     x = selfAttention(context, 'encoder', block, x, layout, bias, apart)
     x = feedForward(context, 'encoder', block, x)
   }
@@ -85,7 +87,7 @@ export function decoderStack(context: Context, ids: Value, buckets: Value, memor
   const [batch, length] = ids.shape as [Dim, Dim]
   const layout = dense(g, config, batch, length)
   const crossBias = maskBias(context, memory.mask)
-  let x = reshape(g, embed(context, ids), [times(batch, length), config.width])
+  let x = dropped(context, reshape(g, embed(context, ids), [times(batch, length), config.width]))
   for (let block = 0; block < config.decoderLayers; block++) {
     x = selfAttention(context, 'decoder', block, x, layout, positionBias(context, 'decoder', block, buckets))
     x = crossAttention(context, block, x, layout, memory, crossBias)

@@ -1,6 +1,6 @@
 /** The training step as one graph: T5 forward, cross entropy, gradients to the prompts only (DESIGN: method of arXiv 2104.08691). */
-import { ShapeError } from '../errors.ts'
-import { createBuilder } from '../graph/builder.ts'
+import { ConfigError, ShapeError } from '../errors.ts'
+import { createBuilder, type Builder } from '../graph/builder.ts'
 import { times } from '../graph/dims.ts'
 import { gradients } from '../graph/gradients.ts'
 import type { Graph, Value } from '../graph/ir.ts'
@@ -8,6 +8,7 @@ import { apply, cast, greater, reduceSum, reshape } from '../graph/ops.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
 import { areShort, head } from './blocks.ts'
 import type { T5Config } from './config.ts'
+import { dropout } from './dropout.ts'
 import { packRows } from './layout.ts'
 import { positionBuckets } from './positions.ts'
 import { decoderStack, embedPrompted, encoderStack } from './stacks.ts'
@@ -22,6 +23,10 @@ export interface StepOptions {
   readonly targetTokens?: number
   /** Weight of the squared log of the softmax's sum, added to each token's loss. Default 0. */
   readonly zLoss?: number
+  /** Share of activations dropped at each of T5's places; the masks are fed (`dropoutFeeds`). Default 0: none, and none fed. */
+  readonly dropout?: number
+  /** Weights, by PyTorch name (`shared.weight` for embeddings, and for a tied head), that are trained too: each is fed under its name, and its gradient returned as `gradient_NAME`. */
+  readonly trainables?: readonly string[]
 }
 
 /** One batch, as the caller has it. */
@@ -39,10 +44,24 @@ export interface StepBatch {
 /**
  * Builds the step. Inputs are those of `stepFeeds`; outputs are `row_loss` [B], the summed loss of the row's tokens,
  * `row_tokens` [B], their number, and `gradient_prompts` [K, P, D], d(Σ row_weight·row_loss) / d prompts.
+ * @throws {ConfigError} `step-trainable` for a weight that the step does not use
  */
 export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
-  const g = createBuilder('soft_prompt_step')
-  const context = { g, config, shortTargets: areShort(config, options.targetTokens ?? 1) }
+  const { trainables = [], dropout: rate = 0 } = options
+  const frozen = createBuilder('soft_prompt_step')
+  const fed = new Map<string, Value>()
+  const g: Builder = {
+    ...frozen,
+    weight: (names, shape) => {
+      const name = typeof names === 'string' ? names : (names[0] as string)
+      if (!trainables.includes(name)) return frozen.weight(names, shape)
+      const value = fed.get(name) ?? frozen.input(name, 'F32', shape)
+      fed.set(name, value)
+      return value
+    },
+  }
+  const short = { g, config, shortTargets: areShort(config, options.targetTokens ?? 1) }
+  const context = rate > 0 ? { ...short, drop: dropout(g, rate) } : short
   const labels = g.input('labels', 'I64', ['B', 'U'])
   const decoderIds = g.input('decoder_input_ids', 'I64', ['B', 'U'])
   const rowWeight = g.input('row_weight', 'F32', ['B'])
@@ -58,8 +77,14 @@ export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
   const isToken = cast(g, greater(g, labels, g.constant(tensor('I64', [], BigInt64Array.of(-1n)))), 'F32')
   const outputs = { row_loss: rowLoss, row_tokens: reduceSum(g, isToken, [1], false) }
   if (options.lossOnly) return g.finish(outputs)
-  const [gradient] = gradients(g, rowLoss, rowWeight, [embedded.parts.prompts])
-  return g.finish({ ...outputs, gradient_prompts: gradient as Value })
+  const missing = trainables.find((name) => !fed.has(name))
+  if (missing !== undefined) {
+    throw new ConfigError('step-trainable', `The step has no weight ${missing} to train.`, { facts: { name: missing } })
+  }
+  const weights = trainables.map((name) => fed.get(name) as Value)
+  const [gradient, ...more] = gradients(g, rowLoss, rowWeight, [embedded.parts.prompts, ...weights])
+  const named = trainables.map((name, index) => [`gradient_${name}`, more[index] as Value] as const)
+  return g.finish({ ...outputs, gradient_prompts: gradient as Value, ...Object.fromEntries(named) })
 }
 
 /**

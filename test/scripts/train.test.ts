@@ -52,12 +52,13 @@ const args = (out: string, ...more: string[]): string[] =>
 /** Three seeds; some end early. */
 const seeds = (out: string): string[] => args(out, '--seeds', '3', '--resume', '--steps', '20', '--patience', '1', '--json')
 /** Two tasks of other rows, texts and answers, two seeds each. */
-const tasks = (out: string): string[] => [
-  ...['train', '--model', model, '--tasks', join(dir, 'tasks.json'), '--seeds', '2', '--resume', '--out', join(dir, out), '--json'],
-  ...CHOICES,
-  ...['--steps', '20'],
-]
+const tasks = (out: string): string[] =>
+  ['train', '--model', model, '--tasks', join(dir, 'tasks.json'), '--seeds', '2', '--resume', '--out', join(dir, out), '--json'].concat(
+    CHOICES,
+    ['--steps', '20'],
+  )
 const bytes = (out: string, file: string): string => readFileSync(join(dir, out, file)).toString('base64')
+const facts = (out: string): object => JSON.parse(readFileSync(join(dir, out, 'soft_prompt.json'), 'utf8')) as object
 const FILES = ['adapter_model.safetensors', 'adapter_config.json', 'training_log.jsonl', 'soft_prompt.json']
 
 describe('train', () => {
@@ -128,7 +129,6 @@ describe('train', () => {
   )
 
   it('each task has its own rows, text and answers', () => {
-    const facts = (out: string): object => JSON.parse(readFileSync(join(dir, out, 'soft_prompt.json'), 'utf8')) as object
     expect(facts('tasks/mood/seed-3')).toMatchObject({
       task: 'is it praise?',
       labels: ['negative', 'positive'],

@@ -47,12 +47,6 @@ export async function loadPrompted(
   const parts = await loadStock(id, (file) => fetchModelJson(id, file), load, true)
   try {
     const { tokenizer, config } = parts
-    if (tokenizer === null) {
-      throw new ConfigError(
-        'tokenizer-missing',
-        `transformers.js found no tokenizer.json for ${id}; put it beside config.json, and let env.localModelPath be a path of the page's server, not a full address.`,
-      )
-    }
     const encoder =
       given === undefined
         ? await fetchModelFile(id, `onnx/${parts.encoder.file}`)

@@ -11,8 +11,9 @@ import { promptedPipeline, type PromptedPipeline } from '../transformers/prompte
 import { openEncoder, sessionOf } from './attach-prompts.ts'
 import { checkOnnxBase } from './onnx-base.ts'
 import type { LayerCounts } from './onnx-fingerprint.ts'
-import { exists, findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
+import { exists, type HubAccessOptions } from './onnx-folder.ts'
 import { openPrompt } from './open-prompt.ts'
+import { findOrExportOnnx } from './own-export.ts'
 import { pullRepository } from './pull.ts'
 
 /** A prompt: a folder, bundle or Hub id, or the value. */
@@ -23,6 +24,8 @@ export interface LoadPromptedOptions extends LoadOptions {
   readonly base?: string
   /** How the Hub is reached; default: the environment's. */
   readonly hub?: HubAccessOptions
+  /** Where a base without ONNX files, its own or of a known mirror, is exported to; default: a folder beside the Hub cache. false = refuse instead. */
+  readonly exportTo?: string | false
 }
 
 /**
@@ -30,17 +33,18 @@ export interface LoadPromptedOptions extends LoadOptions {
  * @example
  * const pipe = await loadPrompted('me/t5-small-sst2')
  * await pipe.classify('a film of charm')   // [{ label: 'positive', score: 0.98 }, …]
- * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-no-onnx` | `peer-missing`
+ * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-no-onnx` | `peer-missing` | `tokenizer-missing`
  * @throws {MismatchError} `prompt-width` | `prompt-base` for a prompt of another base model
  */
 export async function loadPrompted(
   prompts: PromptSource | readonly PromptSource[] | Readonly<Record<string, PromptSource>>,
   options: LoadPromptedOptions = {},
 ): Promise<PromptedPipeline> {
-  const { base, hub = {}, ...load } = options
+  const { base, hub = {}, exportTo, ...load } = options
   const opened = await openAll(prompts, hub)
   const bank = createPromptBank(opened)
-  const dir = await findOnnxFolder(base === undefined ? commonBase(Object.values(opened)) : { id: base }, variantsOf(load.dtype), hub)
+  const named = base === undefined ? commonBase(Object.values(opened)) : { id: base }
+  const { dir, notes } = await findOrExportOnnx(named, variantsOf(load.dtype), hub, exportTo)
   const parts = await loadStock(dir, (file) => readJson(join(dir, file)), load)
   const { device, file } = parts.encoder
   const encoder = join(dir, 'onnx', file)
@@ -49,7 +53,7 @@ export async function loadPrompted(
     const session = await openEncoder(parts.runtime, device, parts.config.d_model, bank, { encoder, ...sessionOf(load) })
     const stock = parts.finish(session)
     const attached = attachSession(stock.model, session)
-    return promptedPipeline(stock, { ...attached, warnings: [...attached.warnings, ...drift] })
+    return promptedPipeline(stock, { ...attached, warnings: [...notes, ...attached.warnings, ...drift] })
   } catch (error) {
     await parts.dispose()
     throw error

@@ -29,7 +29,7 @@ const SUFFIX: Readonly<Record<string, string>> = {
 /** A stock text-to-text pipeline but for its encoder's session, which is made once, patched, by the same copy of the runtime. */
 export interface StockParts {
   readonly config: { readonly d_model?: number }
-  readonly tokenizer: Text2TextGenerationPipeline['tokenizer'] | null
+  readonly tokenizer: Text2TextGenerationPipeline['tokenizer']
   /** The runtime that made the decoder's session. */
   readonly runtime: Runtime
   /** The encoder's file name in `onnx/`, by the dtype that transformers.js selects, and what it runs on. */
@@ -54,7 +54,7 @@ interface StockSession {
  * Loads a folder in the Hub's layout; with no network, unless `remote` leaves it to transformers.js' own settings.
  * transformers.js makes all sessions of a model at once; loaded as a model of one file it makes the decoder's alone.
  * @param readJson a file beside config.json; undefined where there is none
- * @throws {ConfigError} `peer-missing` when transformers.js is not installed
+ * @throws {ConfigError} `peer-missing` when transformers.js is not installed, `tokenizer-missing`
  */
 export async function loadStock(
   dir: string,
@@ -67,15 +67,23 @@ export async function loadStock(
   })
   const asked = { ...options, ...(remote ? {} : { local_files_only: true }) } as object
   const config = (await hub.AutoConfig.from_pretrained(dir, asked)) as unknown as StockConfig
-  const [decoder, tokenizer, generation] = await Promise.all([
-    hub.PreTrainedModel.from_pretrained(dir, {
-      ...asked,
-      config: { ...config, model_type: 'custom', architectures: undefined } as never,
-      model_file_name: 'decoder_model_merged',
-    }).then((model) => partsOf(model).sessions['model'] as StockSession),
-    hub.AutoTokenizer.from_pretrained(dir, asked).catch(() => null),
+  const [tokenizer, generation] = await Promise.all([
+    hub.AutoTokenizer.from_pretrained(dir, asked).catch((cause: unknown) => {
+      const where = remote ? `, and let env.localModelPath be a path of the page's server, not a full address` : ''
+      throw new ConfigError(
+        'tokenizer-missing',
+        `transformers.js found no tokenizer for ${dir}; put tokenizer.json and tokenizer_config.json beside config.json${where}.`,
+        { cause },
+      )
+    }),
     readJson('generation_config.json'),
   ])
+  const alone = await hub.PreTrainedModel.from_pretrained(dir, {
+    ...asked,
+    config: { ...config, model_type: 'custom', architectures: undefined } as never,
+    model_file_name: 'decoder_model_merged',
+  })
+  const decoder = partsOf(alone).sessions['model'] as StockSession
   const { device } = decoder.config
   const dtype = encoderDtype(options.dtype, config, decoder.config)
   type ModelClass = new (config: unknown, sessions: object, configs: object) => PreTrainedModel
@@ -89,7 +97,7 @@ export async function loadStock(
     finish: (encoder) => {
       const sessions = { model: Object.assign(encoder, { config: { dtype, device } }), decoder_model_merged: decoder }
       const model = new Model(config, sessions, generation === undefined ? {} : { generation_config: generation })
-      return new hub.Text2TextGenerationPipeline({ task: 'text2text-generation', model, tokenizer: tokenizer as never })
+      return new hub.Text2TextGenerationPipeline({ task: 'text2text-generation', model, tokenizer })
     },
     dispose: async () => (decoder as unknown as { release(): Promise<void> }).release(),
   }

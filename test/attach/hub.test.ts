@@ -1,16 +1,20 @@
 /** One line from a Hub id to answers, over real HTTP to a local hub: prompt -> base -> its ONNX files in the shared cache. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRepo, uploadFiles } from '@huggingface/hub'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
+import { MIRRORS } from '../../adapters/compose/mirrors.ts'
+import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
+import type { PromptedPipeline } from '../../adapters/transformers/prompted-pipeline.ts'
 import { startHub, type Hub } from '../../adapters/hub/server/start.ts'
 import { folderOf, reference } from './fixtures.ts'
 
 const model = 'tiny-t5-v11'
 const TOKEN = 'hf_attachTestToken0123456789abcd'
 const ref = reference(model)
+const SMALL = ['generation_config.json', 'tokenizer.json', 'tokenizer_config.json']
 const dir = mkdtempSync(join(tmpdir(), 'soft-prompts-'))
 let server: Hub
 
@@ -22,20 +26,21 @@ async function publish(name: string, folder: string, paths: readonly string[]): 
 }
 
 beforeAll(async () => {
-  server = await startHub({ dir: join(dir, 'hub'), tokens: { [TOKEN]: { name: 'me', role: 'write', orgs: ['hf'] } } })
+  server = await startHub({
+    dir: join(dir, 'hub'),
+    tokens: { [TOKEN]: { name: 'me', role: 'write', orgs: ['hf', 'google-t5', 'Xenova'] } },
+  })
   const adapter = join(folderOf(model), `../adapters/${model}-a`)
   await publish('me/tiny-a', adapter, ['adapter_config.json', 'adapter_model.safetensors'])
   // The base that the adapter names.
-  const files = [
-    'config.json',
-    'generation_config.json',
-    'tokenizer.json',
-    'tokenizer_config.json',
-    'onnx/encoder_model.onnx',
-    'onnx/decoder_model_merged.onnx',
-  ]
+  const files = [...SMALL, 'config.json', 'onnx/encoder_model.onnx', 'onnx/decoder_model_merged.onnx']
   await publish(`hf/${model}`, folderOf(model), files)
   await publish('hf/empty', folderOf(model), ['config.json'])
+  // A base of PyTorch weights alone.
+  const weights = join(dir, 'weights')
+  cpSync(join(folderOf(model), 'hf'), weights, { recursive: true })
+  for (const file of SMALL) cpSync(join(folderOf(model), file), join(weights, file))
+  await publish('hf/weights', weights, [...SMALL, 'config.json', 'model.safetensors'])
 })
 afterAll(async () => {
   await server.close()
@@ -43,6 +48,14 @@ afterAll(async () => {
 })
 
 const access = () => ({ hubUrl: server.url, token: TOKEN, cacheDir: join(dir, 'cache') })
+
+const answerOf = async (pipe: PromptedPipeline): Promise<string | undefined> => {
+  const [answer] = await pipe(ref.texts[0] as string, { max_new_tokens: (ref.base_greedy[0]?.length ?? 0) - 1 })
+  await pipe.dispose()
+  return answer?.generated_text
+}
+const peft = async (): Promise<string> =>
+  (await openTokenizer(folderOf(model))).decode((ref.adapters.a.greedy[0] as number[]).slice(1)).trim()
 
 describe('loadPrompted from the Hub', () => {
   it('downloads prompt and base, and answers as PEFT; offline it does so from the cache', async () => {
@@ -53,6 +66,53 @@ describe('loadPrompted from the Hub', () => {
       expect(pipe.bank.names).toEqual(['tiny-a'])
       await pipe.dispose()
     }
+  })
+
+  it('exports a base that has no ONNX files from its weights, once, says so, and does the same offline', async () => {
+    const exports = join(dir, 'soft-prompts', 'onnx')
+    for (const offline of [false, true]) {
+      const pipe = await loadPrompted('me/tiny-a', { base: 'hf/weights', hub: { ...access(), offline } })
+      expect(pipe.warnings).toEqual([
+        expect.stringMatching(/^hf\/weights has no ONNX files .* exported from its weights: .*hf--weights@[0-9a-f]{40}$/),
+      ])
+      expect(pipe.warnings[0]).toContain(exports)
+      expect(await answerOf(pipe)).toBe(await peft())
+      expect(readdirSync(exports)).toHaveLength(1)
+    }
+    const elsewhere = join(dir, 'elsewhere')
+    await answerOf(await loadPrompted('me/tiny-a', { base: 'hf/weights', hub: access(), exportTo: elsewhere }))
+    expect(readdirSync(elsewhere)).toEqual(readdirSync(exports))
+  })
+
+  it('exports a folder of weights again when they have changed', async () => {
+    const weights = join(dir, 'weights')
+    const exportTo = join(dir, 'local')
+    const load = () => loadPrompted('me/tiny-a', { base: weights, hub: access(), exportTo })
+    expect(await answerOf(await load())).toBe(await peft())
+    await answerOf(await load())
+    expect(readdirSync(exportTo)).toHaveLength(1)
+    utimesSync(join(weights, 'model.safetensors'), 1, 1)
+    await answerOf(await load())
+    expect(readdirSync(exportTo)).toHaveLength(2)
+  })
+
+  it('takes a known mirror before it exports', async () => {
+    const [id = '', mirror = ''] = Object.entries(MIRRORS).find(([each]) => each.includes('/')) ?? []
+    const weights = [...SMALL, 'config.json', 'model.safetensors']
+    await publish(id, join(dir, 'weights'), weights)
+    await publish(mirror, folderOf(model), [...SMALL, 'config.json', 'onnx/encoder_model.onnx', 'onnx/decoder_model_merged.onnx'])
+    const pipe = await loadPrompted('me/tiny-a', { base: id, hub: access() })
+    expect(pipe.warnings).toEqual([])
+    expect(await answerOf(pipe)).toBe(await peft())
+  })
+
+  it('refuses where it may not export, and where only a quantised file will do', async () => {
+    const load = { base: 'hf/weights', hub: access() }
+    await expect(loadPrompted('me/tiny-a', { ...load, exportTo: false })).rejects.toMatchObject({ code: 'base-no-onnx' })
+    await expect(loadPrompted('me/tiny-a', { ...load, dtype: 'q8' })).rejects.toMatchObject({
+      code: 'base-no-onnx',
+      message: expect.stringContaining(`dtype: 'fp32'`),
+    })
   })
 
   it('says what it tried where a base has no ONNX files', async () => {

@@ -3,7 +3,7 @@
  * (bench/peers/peft_train.py), and are evaluated on the same development rows by label scoring.
  *
  * npx tsc && node dist/bench/paired-seeds.js --train sst2/train.jsonl --dev sst2/validation.jsonl [--seeds 5] [--steps 600]
- * Prints one JSON line a seed, then the mean difference (ours − PEFT, points of accuracy) with its 95 % t-interval, at the last and at the best step.
+ * Prints one JSON line a seed, with the largest difference of the first 20 losses, then the mean difference (ours − PEFT, points of accuracy) with its 95 % t-interval, at the last and at the best step.
  */
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -43,6 +43,8 @@ const [seeds, steps, evalEvery, length, batch, maxInput, threads] = (
 interface Scores {
   readonly last: number
   readonly best: number
+  /** Of the first 20 steps. */
+  readonly losses: readonly number[]
 }
 const base = await openBase(model)
 const { examples } = await openData(train, {})
@@ -51,11 +53,13 @@ const words = (labelsOf(examples) ?? []).map((label) => base.tokenizer.encode(la
 
 async function ours(seed: number, out: string): Promise<Scores> {
   const scores: number[] = []
+  const losses: number[] = []
   const recipe = { length, steps, batch, seed, evalEvery, maxInputTokens: maxInput }
   for await (const event of trainPrompt({ model, data: train as string, dev: dev as string, out, threads, recipe })) {
+    if (event.type === 'step' && losses.length < 20) losses.push(event.loss)
     if (event.type === 'evaluated') scores.push(event.metrics[0]?.value ?? 0)
   }
-  return { last: scores.at(-1) ?? 0, best: Math.max(...scores) }
+  return { last: scores.at(-1) ?? 0, best: Math.max(...scores), losses }
 }
 
 async function theirs(seed: number, folder: string): Promise<Scores> {
@@ -69,11 +73,14 @@ async function theirs(seed: number, folder: string): Promise<Scores> {
   const args = Object.entries({ ...options, ...more }).flatMap(([name, value]) => [`--${name}`, String(value)])
   const peer = spawn(resolve(flags.python), ['bench/peers/peft_train.py', ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   const scores: number[] = []
+  let losses: number[] = []
   for await (const line of createInterface({ input: peer.stdout })) {
-    const { step, dev_accuracy: accuracy } = JSON.parse(line) as { step: number; dev_accuracy: number }
-    if (step > 0) scores.push(accuracy)
+    const made = JSON.parse(line) as { step: number; dev_accuracy: number; first_losses: number[] }
+    if (made.step === 0) continue
+    scores.push(made.dev_accuracy)
+    losses = made.first_losses
   }
-  return { last: scores.at(-1) ?? 0, best: Math.max(...scores) }
+  return { last: scores.at(-1) ?? 0, best: Math.max(...scores), losses }
 }
 
 /** Student's t at 97.5 %, by degrees of freedom from 1. */
@@ -91,7 +98,9 @@ const pairs: { ours: Scores; theirs: Scores }[] = []
 for (let seed = 0; seed < seeds; seed++) {
   const pair = { ours: await ours(seed, join(folder, String(seed))), theirs: await theirs(seed, folder) }
   pairs.push(pair)
-  process.stdout.write(`${JSON.stringify({ seed, ...pair })}\n`)
+  const [own, peer] = [pair.ours, pair.theirs].map(({ losses: _, ...scores }) => scores)
+  const apart = Math.max(...pair.ours.losses.map((loss, step) => Math.abs(loss - (pair.theirs.losses[step] ?? NaN))))
+  process.stdout.write(`${JSON.stringify({ seed, ours: own, theirs: peer, first_losses_apart: apart })}\n`)
 }
 const summary = (['last', 'best'] as const).map((at) => [at, interval(pairs.map((pair) => 100 * (pair.ours[at] - pair.theirs[at])))])
 process.stdout.write(`${JSON.stringify({ seeds, steps, ...Object.fromEntries(summary) })}\n`)

@@ -99,6 +99,6 @@ for step in range(1, args.steps + 1):
     losses.append(loss.item())
     if step % args.eval_every == 0 or step == args.steps:
         recent = losses[-args.eval_every :]
-        print(json.dumps({"step": step, "loss": sum(recent) / len(recent), **evaluate(), "seconds": round(time.time() - start, 2)}), flush=True)
+        print(json.dumps({"step": step, "loss": sum(recent) / len(recent), "first_losses": losses[:20], **evaluate(), "seconds": round(time.time() - start, 2)}), flush=True)
 if args.out:
     model.save_pretrained(args.out)

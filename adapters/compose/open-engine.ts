@@ -42,6 +42,7 @@ export async function openEngine(options: OpenEngineOptions = {}): Promise<Engin
     throw new ConfigError('engine-name', `There is no engine "${engine}". Known: onnxruntime, tfjs.`, { facts: { got: engine } })
   }
   const ort = await openOnnxRuntime()
+  if (device === 'cuda' && !cudaFiles()) throw deviceFailed('cuda', 'its provider files are not there')
   if (device !== 'auto') return createEngine(ort, { ...rest, device: device ?? 'cpu' })
   for (const each of [...(cudaFiles() ? ['cuda'] : []), 'webgpu', ...(process.platform === 'win32' ? ['dml'] : [])]) {
     const found = createEngine(ort, { ...rest, device: each })
@@ -87,9 +88,7 @@ async function startError(engine: Engine): Promise<SoftPromptError | undefined> 
 /** Why a device of onnxruntime does not start here; undefined where it does. */
 export async function deviceError(device: string): Promise<SoftPromptError | undefined> {
   try {
-    const engine = await openEngine({ device })
-    if (device === 'cuda' && !cudaFiles()) return deviceFailed('cuda', new Error('its provider files are not there'))
-    return await startError(engine)
+    return await startError(await openEngine({ device }))
   } catch (cause) {
     if (cause instanceof SoftPromptError) return cause
     throw cause

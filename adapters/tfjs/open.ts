@@ -75,15 +75,18 @@ async function open({ name, packages }: Candidate, load: (name: string) => Promi
     await tf.setBackend('cpu')
     return tf
   }
-  const version = tf.version[name] ?? tf.version['tfjs-node'] ?? ''
-  if (!('isNullOrUndefined' in util) && atMost(version, CALLS_OLD_UTIL)) {
-    const message = `${packages[0]} ${version} fails on Node ${process.versions.node}: use Node 20 or 22, or --engine onnxruntime.`
-    throw new UnsupportedError('tfjs-node-version', message, { facts: { version, node: process.versions.node } })
-  }
+  checkVersion(packages[0] as string, tf.version[name] ?? tf.version['tfjs-node'] ?? '')
   if (name === 'tfjs-node-gpu' && tf.backend().isUsingGpuDevice !== true) {
     throw new UnsupportedError('tfjs-no-gpu', `${packages[0]} is installed, but its TensorFlow finds no GPU. ${GPU_NEEDS} Or --device cpu.`)
   }
   return tf
+}
+
+/** @throws {UnsupportedError} `tfjs-node-version` */
+export function checkVersion(name: string, version: string, utilities: object = util, node: string = process.versions.node): void {
+  if ('isNullOrUndefined' in utilities || !atMost(version, CALLS_OLD_UTIL)) return
+  const message = `${name} ${version} fails on Node ${node}: use Node 20 or 22, or --engine onnxruntime.`
+  throw new UnsupportedError('tfjs-node-version', message, { facts: { version, node } })
 }
 
 function atMost(version: string, [major, minor]: readonly [number, number]): boolean {

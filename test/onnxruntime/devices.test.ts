@@ -34,10 +34,12 @@ describe('a device that does not start', () => {
   })
 
   it('cuda says which files it needs and how to get them, unless it runs', async () => {
-    const failed = await load('cuda').then(
-      () => undefined,
-      (error: unknown) => error,
-    )
+    const failed = await openEngine({ device: 'cuda' })
+      .then((engine) => engine.load(small(), new Map()))
+      .then(
+        () => undefined,
+        (error: unknown) => error,
+      )
     if (failed === undefined) return
     const message = expect.stringMatching(/CUDA 12 and cuDNN 9 .* ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node/)
     expect(failed).toMatchObject({ name: 'UnsupportedError', code: 'engine-device-missing', message })

@@ -176,8 +176,9 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   }
 
   const targetTokens = Math.max(...tasks.map(({ encoded, recipe }) => usualTargets(encoded.examples, recipe)))
-  const { zLoss } = (tasks[0] as PreparedTask).recipe
-  const program = await engine.load(buildStep(base.config, { targetTokens, zLoss }), base.weights)
+  const { zLoss, dropout: rate } = (tasks[0] as PreparedTask).recipe
+  const graph = buildStep(base.config, { targetTokens, zLoss, dropout: rate })
+  const program = await engine.load(graph, base.weights)
   let model: Promise<Seq2Seq> | undefined
   const seq2seq = (): Promise<Seq2Seq> => (model ??= emittedSeq2Seq(engine, base.config, base.weights))
   const release = async (): Promise<void> => {
@@ -216,7 +217,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
         ...(folder.saved?.[index] ? { resume: folder.saved[index] } : {}),
       })),
       padId: base.tokenizer.padId,
-      step: gradientStep(program, base.config),
+      step: gradientStep(program, base.config, rate > 0 ? { graph, rate } : undefined),
       now: () => performance.now(),
       ...(options.signal ? { signal: options.signal } : {}),
       ...(options.timeLimitMs === undefined ? {} : { timeLimitMs: options.timeLimitMs }),

@@ -25,6 +25,7 @@ const FLAGS: readonly (readonly [field: string, flag: string])[] = [
   ['buckets', 'buckets'],
   ['holdOut', 'hold-out'],
   ['zLoss', 'z-loss'],
+  ['dropout', 'dropout'],
 ]
 /** Fields that are said in another way, or say where it ran. */
 const OTHERS: ReadonlySet<string> = new Set(['init', 'engine'])

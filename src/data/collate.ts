@@ -1,4 +1,5 @@
 /** Encoded examples as padded tensors: only as long as the batch's longest row. */
+import { mixSeeds } from '../tensor/random.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
 import type { EncodedExample } from './examples.ts'
 
@@ -36,6 +37,8 @@ export interface TrainBatch extends PaddedRows {
   /** What a row's summed loss counts: 1 / Σ tokens for the mean per token of PyTorch. */
   readonly rowWeight: Tensor<'F32'> // [B]
   readonly promptIndex: Tensor<'I64'> // [B]
+  /** Of the masks, where there is dropout. */
+  readonly dropoutSeed?: number
 }
 
 /** Collates examples of one prompt, each token of the batch weighing the same. */
@@ -71,7 +74,9 @@ export function joinBatches(batches: readonly TrainBatch[], padId: number): Trai
     }
     return tensor('I64', [all, width], data)
   }
+  const seeds = batches.flatMap(({ dropoutSeed }) => dropoutSeed ?? [])
   return {
+    ...(seeds.length === 0 ? {} : { dropoutSeed: mixSeeds(...seeds) }),
     inputIds: join(({ inputIds }) => inputIds, BigInt(padId)),
     attentionMask: join(({ attentionMask }) => attentionMask, 0n),
     labels: join(({ labels }) => labels, IGNORED),

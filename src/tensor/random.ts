@@ -64,3 +64,17 @@ export function createRandom(seed: number): Random {
   }
   return restoreRandom([spread(), spread(), spread(), spread()])
 }
+
+/** One 32-bit seed of several numbers (the mixing steps of MurmurHash3). */
+export function mixSeeds(...numbers: readonly number[]): number {
+  let hash = 0x9e3779b9
+  for (const number of numbers) {
+    // Both halves, so that seeds above 2^32 differ too.
+    for (const part of [number % 0x1_0000_0000, Math.floor(number / 0x1_0000_0000)]) {
+      hash = Math.imul(hash ^ part, 0x85ebca6b)
+      hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+      hash ^= hash >>> 16
+    }
+  }
+  return hash >>> 0
+}

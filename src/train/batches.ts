@@ -3,7 +3,7 @@
  * resumed run needs nothing but its step.
  */
 import type { EncodedExample } from '../data/examples.ts'
-import { createRandom, type Random } from '../tensor/random.ts'
+import { createRandom, mixSeeds, type Random } from '../tensor/random.ts'
 
 export interface BatchPlan {
   /** Indices of the examples of batch `index` (from 0). */
@@ -19,20 +19,6 @@ export interface BatchOptions {
 
 /** Batches drawn and sorted together where rows are put into buckets: enough for little padding, few enough to stay random. */
 const POOL_BATCHES = 32
-
-/** One 32-bit seed of several numbers (the mixing steps of MurmurHash3). */
-function mix(...numbers: readonly number[]): number {
-  let hash = 0x9e3779b9
-  for (const number of numbers) {
-    // Both halves, so that seeds above 2^32 differ too.
-    for (const part of [number % 0x1_0000_0000, Math.floor(number / 0x1_0000_0000)]) {
-      hash = Math.imul(hash ^ part, 0x85ebca6b)
-      hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-      hash ^= hash >>> 16
-    }
-  }
-  return hash >>> 0
-}
 
 function shuffled(count: number, random: Random): Int32Array {
   const order = Int32Array.from({ length: count }, (_, index) => index)
@@ -67,7 +53,7 @@ export function usualTargets(examples: readonly EncodedExample[], options: Batch
 /** Plans the batches of a run over `examples`. */
 export function planBatches(examples: readonly EncodedExample[], { seed, batch, buckets }: BatchOptions): BatchPlan {
   const rows = examples.length
-  const epochOrder = remember((epoch) => shuffled(rows, createRandom(mix(seed, 1, epoch))))
+  const epochOrder = remember((epoch) => shuffled(rows, createRandom(mixSeeds(seed, 1, epoch))))
   const drawn = (from: number, count: number): number[] =>
     Array.from({ length: count }, (_, index) => epochOrder(Math.floor((from + index) / rows))[(from + index) % rows] as number)
   if (!buckets) return { at: (index) => drawn(index * batch, batch) }
@@ -78,7 +64,9 @@ export function planBatches(examples: readonly EncodedExample[], { seed, batch, 
   }
   const pool = remember((number) => {
     const sorted = drawn(number * POOL_BATCHES * batch, POOL_BATCHES * batch).toSorted((a, b) => cost(a) - cost(b))
-    return [...shuffled(POOL_BATCHES, createRandom(mix(seed, 2, number)))].map((slot) => sorted.slice(slot * batch, (slot + 1) * batch))
+    return [...shuffled(POOL_BATCHES, createRandom(mixSeeds(seed, 2, number)))].map((slot) =>
+      sorted.slice(slot * batch, (slot + 1) * batch),
+    )
   })
   return { at: (index) => pool(Math.floor(index / POOL_BATCHES))[index % POOL_BATCHES] as number[] }
 }

@@ -3,6 +3,7 @@ import { collate, type TrainBatch } from '../data/collate.ts'
 import type { EncodedExample } from '../data/examples.ts'
 import { ConfigError, DataError } from '../errors.ts'
 import type { Metric } from '../prompt/manifest.ts'
+import { mixSeeds } from '../tensor/random.ts'
 import { planBatches, type BatchPlan } from './batches.ts'
 import type { FinishReason, LogLine, TrainEvent } from './events.ts'
 import { clipNorm } from './optimizer.ts'
@@ -70,17 +71,18 @@ interface Gradient {
 
 /** The gradient of the mean loss per token over the step's `accumulate` batches. */
 async function gradientOf(options: TrainOptions, plan: BatchPlan, state: TrainState): Promise<Gradient> {
-  const { accumulate } = options.identity.recipe
+  const { accumulate, dropout, seed } = options.identity.recipe
   const batches = Array.from({ length: accumulate }, (_, part) =>
     plan.at(state.step * accumulate + part).map((row) => options.examples[row] as EncodedExample),
   )
   const all = batches.flat().reduce((sum, { targetIds }) => sum + targetIds.length, 0)
   let gradient: Float32Array | undefined
   let loss = 0
-  for (const batch of batches) {
+  for (const [part, batch] of batches.entries()) {
     const made = collate(batch, options.padId)
     made.rowWeight.data.fill(1 / all)
-    const result = await options.step(made, state.prompt)
+    const dropoutSeed = mixSeeds(seed, 3, state.step * accumulate + part)
+    const result = await options.step(dropout > 0 ? { ...made, dropoutSeed } : made, state.prompt)
     for (const value of result.rowLoss) loss += value
     // Copied: the runtime may hand out a view of its own memory.
     if (gradient) for (const [index, value] of result.gradient.entries()) gradient[index] = (gradient[index] as number) + value

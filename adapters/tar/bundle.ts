@@ -1,12 +1,12 @@
 /** A `.tar.gz` of one prompt or of a pack of several: read in memory within bounds, written beside and renamed. */
 import { randomUUID } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
-import { crc32, gunzipSync } from 'node:zlib'
+import { gunzipSync } from 'node:zlib'
 import { FormatError } from '../../src/errors.ts'
-import { formatTar, parseTar } from './tar.ts'
+import { checkFolder, formatBundle, type Bundle } from './format.ts'
+import { parseTar } from './tar.ts'
 
-/** Files by name of each prompt by its folder's name; a single prompt without a folder has the name ''. */
-export type Bundle = ReadonlyMap<string, ReadonlyMap<string, Uint8Array>>
+export { formatBundle, type Bundle } from './format.ts'
 
 /** Largest bundle read: 40 prompts of 100 × 4096 F32. */
 export const MAX_BUNDLE_BYTES: number = 64 * 2 ** 20
@@ -25,14 +25,6 @@ const OWN_FILES = new Set([
   'training_log.jsonl',
   'loss.svg',
 ])
-
-/** Names of prompts in a pack: what is a folder on every system, and not hidden. */
-const FOLDER = /^(?!(?:con|nul|aux|prn|com\d|lpt\d)(?:\.|$))[a-z\d][\w.-]{0,63}$/i
-
-function checkFolder(folder: string): void {
-  if (folder === '' || FOLDER.test(folder)) return
-  throw new FormatError('bundle-name', `${JSON.stringify(folder)} is no name for a prompt in a pack: letters, digits, _ - and . only.`)
-}
 
 /** True for what starts as gzip does. */
 export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b
@@ -88,39 +80,6 @@ function unzip(bytes: Uint8Array): Uint8Array {
     )
   }
   return unpacked.buffer
-}
-
-/** Bytes of one stored block of deflate, at most. */
-const STORED_BYTES = 0xffff
-
-/** gzip (RFC 1952) without compression: floats would not shrink, and zlib's output differs between its builds. */
-function gzipStored(bytes: Uint8Array): Uint8Array {
-  const blocks = Math.max(1, Math.ceil(bytes.length / STORED_BYTES))
-  const out = new Uint8Array(10 + 5 * blocks + bytes.length + 8)
-  const view = new DataView(out.buffer)
-  // No name, no time, system unknown.
-  out.set([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff])
-  let at = 10
-  for (let block = 0; block < blocks; block++) {
-    const body = bytes.subarray(block * STORED_BYTES, (block + 1) * STORED_BYTES)
-    out[at] = block === blocks - 1 ? 1 : 0
-    view.setUint16(at + 1, body.length, true)
-    view.setUint16(at + 3, ~body.length & 0xffff, true)
-    out.set(body, at + 5)
-    at += 5 + body.length
-  }
-  view.setUint32(at, crc32(bytes), true)
-  view.setUint32(at + 4, bytes.length, true)
-  return out
-}
-
-/** A bundle's bytes; equal files give equal bytes on every machine. @throws {FormatError} `bundle-name` | `bundle-duplicate` */
-export function formatBundle(prompts: Bundle): Uint8Array {
-  for (const folder of prompts.keys()) checkFolder(folder)
-  const entries = [...prompts].flatMap(([folder, files]) =>
-    [...files].map(([file, bytes]) => ({ name: folder === '' ? file : `${folder}/${file}`, bytes })),
-  )
-  return gzipStored(formatTar(entries))
 }
 
 /** Reads a bundle's file. @throws what parseBundle throws. */

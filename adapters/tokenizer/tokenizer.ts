@@ -1,13 +1,11 @@
-/** The tokenizer of a model folder, from its `tokenizer.json` or `spiece.model`, by @huggingface/tokenizers (no runtime, no native code). */
+/** The tokenizer of a model folder, from its `tokenizer.json` or `spiece.model`. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { FormatError, SoftPromptError } from '../../src/errors.ts'
+import { makeTokenizer } from './make.ts'
 
-/** T5's own ids, where the tokenizer does not say. */
-const T5_PAD = '<pad>'
-const T5_EOS = '</s>'
+export { makeTokenizer }
 
 async function readJson(path: string): Promise<Record<string, unknown>> {
   const text = await readFile(path, 'utf8')
@@ -17,10 +15,6 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
     throw new FormatError('tokenizer-json', `${path} is not JSON: ${(cause as Error).message}. Fetch the file again.`, { cause })
   }
 }
-
-/** A special token in tokenizer_config.json is a string or an AddedToken object. */
-const contentOf = (token: unknown, otherwise: string): string =>
-  typeof token === 'string' ? token : ((token as { content?: string } | null | undefined)?.content ?? otherwise)
 
 /**
  * Opens the tokenizer of a model folder.
@@ -44,38 +38,4 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
   const { convertSentencePiece } = await import('./sentencepiece.ts')
   const extraIds = config['extra_ids']
   return makeTokenizer(convertSentencePiece(bytes, spiece, typeof extraIds === 'number' ? extraIds : undefined), config, spiece)
-}
-
-/** Wraps the parsed contents of `tokenizer.json` and `tokenizer_config.json`. */
-export function makeTokenizer(json: Record<string, unknown>, config: Record<string, unknown>, where = 'tokenizer.json'): Tokenizer {
-  const inner = new HubTokenizer(json, config)
-  const special = (token: string): number => {
-    const id = inner.token_to_id(token)
-    if (id === undefined) {
-      throw new FormatError('tokenizer-special', `${where} has no piece ${token}; a T5 tokenizer has <pad> and </s>.`, { facts: { token } })
-    }
-    return id
-  }
-  const padId = special(contentOf(config['pad_token'], T5_PAD))
-  const eosId = special(contentOf(config['eos_token'], T5_EOS))
-  let pieces: string[] | undefined
-  return {
-    encode: (text) => {
-      const ids = inner.encode(text).ids
-      return ids.at(-1) === eosId ? ids : [...ids, eosId]
-    },
-    decode: (ids) => (ids.length === 0 ? '' : inner.decode([...ids], { skip_special_tokens: true })),
-    get pieces() {
-      return (pieces ??= piecesOf(inner))
-    },
-    padId,
-    eosId,
-  }
-}
-
-function piecesOf(inner: HubTokenizer): string[] {
-  const pieces: string[] = []
-  for (const [piece, id] of inner.get_vocab(true)) pieces[id] = piece
-  for (const [id, { content }] of inner.get_added_tokens_decoder()) pieces[id] = content
-  return Array.from(pieces, (piece) => piece ?? '')
 }

@@ -101,8 +101,8 @@ function prompted(session: InferenceSession, bank: PromptBank, facts: Facts): Pr
       if (ids === undefined) return (await session.run(feeds, runOptions)) as Record<string, OrtTensor> // the runtime's own words
       const fed = bank.feeds(ids.data as BigInt64Array | Int32Array, vocabSize, width)
       const rows = make(ids, 'float32', fed.rows.data, fed.rows.shape)
-      // Without virtual tokens the caller's own tensor goes through.
-      const input_ids = fed.prompted ? makeIds(ids, fed.ids, ids.dims) : ids
+      // Without virtual tokens the caller's own tensor goes through, if it is of the model's type.
+      const input_ids = fed.prompted || (int32Ids && ids.type !== 'int32') ? makeIds(ids, fed.ids, ids.dims) : ids
       return (await session.run({ ...feeds, input_ids, [ROWS_INPUT]: rows }, runOptions)) as Record<string, OrtTensor>
     },
     release: () => session.release(),

@@ -232,7 +232,7 @@ describe('other pipelines', () => {
 })
 
 describe('attaching and detaching', () => {
-  it('twice is refused; after detach the stock model is back, and it can be attached again', async () => {
+  it('twice is refused; detaching with ids in flight lets them end; the stock model is back, and can be attached again', async () => {
     const own = await stockPipeline(model)
     const inputs = () => ({ input_ids: int64(ref.input_ids), attention_mask: int64(ref.attention_mask), max_new_tokens: steps })
     const tokens = async (extra: object): Promise<number[][]> =>

@@ -1,9 +1,12 @@
 /** A checkpoint as ONNX files in the layout that transformers.js loads: written by the same graphs that train and decode. */
-import { copyFile, mkdir, rename, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Graph } from '../../src/graph/ir.ts'
 import { specialise } from '../../src/graph/passes.ts'
 import { emitModel, findWeight } from '../../src/onnx/emit.ts'
+import type { ModelProto } from '../../src/onnx/schema.ts'
+import type { ExternalData } from '../../src/onnx/tensors.ts'
+import { ELEMENT_BYTES, sizeOf } from '../../src/tensor/tensor.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { buildExportedEncoder, buildMergedDecoder } from '../../src/t5/exported.ts'
@@ -28,46 +31,109 @@ export interface ExportedFile {
   readonly sizeBytes: number
 }
 
+/** A protobuf ends at 2 GiB; the rest is for the graph. */
+const MOST_INLINE_BYTES = 2 ** 31 - (16 << 20)
+
+export interface ExportOptions {
+  /** Models whose weights take more are written with external data (`…onnx_data`, beside each). Default: what a protobuf holds. */
+  readonly mostInlineBytes?: number
+}
+
 /**
- * Writes `onnx/encoder_model.onnx`, `onnx/decoder_model_merged.onnx` and the files beside them; weights go into the ONNX files, as F32.
+ * Writes `onnx/encoder_model.onnx`, `onnx/decoder_model_merged.onnx` and the files beside them; weights go into the ONNX files, as F32, or beside them where they are
+ * too large for that (then `config.json` tells transformers.js so).
  * @throws {ConfigError} `t5-config` | `t5-activation` | `checkpoint-*`
  * @throws {MismatchError} `weight-missing` | `weight-shape`
- * @throws {FormatError} `onnx-too-large` beyond 2 GiB a file
  */
-export async function exportOnnx(modelDir: string, outDir: string): Promise<ExportedFile[]> {
+export async function exportOnnx(modelDir: string, outDir: string, options: ExportOptions = {}): Promise<ExportedFile[]> {
   const { config: json, weights } = await openCheckpoint(modelDir)
   const config = parseT5Config(json)
   await mkdir(join(outDir, 'onnx'), { recursive: true })
   const written: ExportedFile[] = []
-  for (const graph of [buildExportedEncoder(config), buildMergedDecoder(config)]) {
-    const bytes = await embedWeights(graph, weights)
-    const path = join('onnx', `${graph.name}.onnx`)
-    await writeFile(join(outDir, `${path}.tmp`), bytes)
+  const write = async (path: string, make: (file: string) => Promise<number>): Promise<void> => {
+    const sizeBytes = await make(join(outDir, `${path}.tmp`))
     await rename(join(outDir, `${path}.tmp`), join(outDir, path))
-    written.push({ path, sizeBytes: bytes.length })
+    written.push({ path, sizeBytes })
   }
-  if (resolve(modelDir) === resolve(outDir)) return written
-  for (const path of COPIED) {
+  const external: Record<string, true> = {}
+  for (const exported of [buildExportedEncoder(config), buildMergedDecoder(config)]) {
+    // In standard operators only: any runtime may load it.
+    const graph = specialise(exported, { contrib: false, externalData: false })
+    const path = join('onnx', `${graph.name}.onnx`)
+    const stored = storedWeights(graph, weights)
+    const total = [...stored.values()].reduce((sum, ref) => sum + floatBytes(ref), 0)
+    let model: ModelProto
+    if (total > (options.mostInlineBytes ?? MOST_INLINE_BYTES)) {
+      external[`${graph.name}.onnx`] = true
+      const places = new Map<string, ExternalData>()
+      await write(`${path}_data`, (file) => writeData(file, stored, `${graph.name}.onnx_data`, places))
+      model = emitModel(graph, asF32(stored), (name) => places.get(name) as ExternalData)
+    } else {
+      await rm(join(outDir, `${path}_data`), { force: true })
+      const bytes = new Map<string, Uint8Array>()
+      for (const [name, ref] of stored) bytes.set(name, await floatsOf(ref))
+      model = emitModel(graph, asF32(stored), (name) => bytes.get(name) as Uint8Array)
+    }
+    await write(path, async (file) => {
+      const bytes = formatModel(model)
+      await writeFile(file, bytes)
+      return bytes.length
+    })
+  }
+  const here = resolve(modelDir) === resolve(outDir)
+  for (const path of here ? [] : COPIED) {
     const found = await stat(join(modelDir, path)).catch(() => undefined)
     if (!found) continue
     await copyFile(join(modelDir, path), join(outDir, path))
     written.push({ path, sizeBytes: found.size })
   }
+  if (Object.keys(external).length > 0) await tellExternal(join(outDir, 'config.json'), external)
   return written
 }
 
-/** The model with its weights inside, in standard operators only: any runtime may load it. */
-async function embedWeights(graph: Graph, weights: WeightTable): Promise<Uint8Array> {
-  const read = new Map<string, WeightRef & { readonly source: Uint8Array }>()
-  for (const weight of graph.weights) {
-    const [name, ref] = findWeight(weight, weights)
-    const { dtype, source: stored, offsetBytes, sizeBytes } = ref
-    const bytes =
-      typeof stored === 'string' ? await readRange(stored, offsetBytes, sizeBytes) : stored.subarray(offsetBytes, offsetBytes + sizeBytes)
-    const floats = dtype === 'F16' || dtype === 'BF16' ? toFloat32(dtype, viewAs(dtype, bytes)) : undefined
-    const source = floats ? new Uint8Array(floats.buffer) : bytes
-    read.set(name, { dtype: floats ? 'F32' : dtype, shape: ref.shape, source, offsetBytes: 0, sizeBytes: source.length })
-  }
-  const canonical = specialise(graph, { contrib: false, externalData: false })
-  return formatModel(emitModel(canonical, read, (name) => (read.get(name) as { source: Uint8Array }).source))
+/** Where transformers.js looks before it fetches `…onnx_data`. */
+async function tellExternal(path: string, external: Record<string, true>): Promise<void> {
+  const json = JSON.parse(await readFile(path, 'utf8')) as { 'transformers.js_config'?: object }
+  json['transformers.js_config'] = { ...json['transformers.js_config'], use_external_data_format: external }
+  await writeFile(path, `${JSON.stringify(json, null, 2)}\n`)
 }
+
+/** The weights that a graph uses, by checkpoint name. */
+const storedWeights = (graph: Graph, weights: WeightTable): Map<string, WeightRef> =>
+  new Map(graph.weights.map((weight) => findWeight(weight, weights)))
+
+const floatBytes = ({ shape }: WeightRef): number => sizeOf(shape) * ELEMENT_BYTES.F32
+const asF32 = (stored: ReadonlyMap<string, WeightRef>): WeightTable =>
+  new Map([...stored].map(([name, ref]) => [name, { ...ref, dtype: 'F32', sizeBytes: floatBytes(ref) }]))
+
+/** A weight as the bytes of F32s. */
+async function floatsOf({ dtype, source, offsetBytes, sizeBytes }: WeightRef): Promise<Uint8Array> {
+  const bytes =
+    typeof source === 'string' ? await readRange(source, offsetBytes, sizeBytes) : source.subarray(offsetBytes, offsetBytes + sizeBytes)
+  return dtype === 'F16' || dtype === 'BF16' ? new Uint8Array(toFloat32(dtype, viewAs(dtype, bytes)).buffer) : bytes
+}
+
+/** Writes weights one after the other, each at a multiple of a page so that it can be mapped; keeps where. */
+async function writeData(
+  path: string,
+  stored: ReadonlyMap<string, WeightRef>,
+  location: string,
+  places: Map<string, ExternalData>,
+): Promise<number> {
+  const file = await open(path, 'w')
+  try {
+    let offset = 0
+    for (const [name, ref] of stored) {
+      const bytes = await floatsOf(ref)
+      await file.write(bytes, 0, bytes.length, offset)
+      places.set(name, { location, offset, length: bytes.length })
+      offset += Math.ceil(bytes.length / PAGE_BYTES) * PAGE_BYTES
+    }
+    await file.truncate(offset)
+    return offset
+  } finally {
+    await file.close()
+  }
+}
+
+const PAGE_BYTES = 4096

@@ -18,17 +18,23 @@ const references = JSON.parse(readFileSync(`${FIXTURES}ref.json`, 'utf8')) as Re
 
 const long = (rows: Rows): HubTensor => new HubTensor('int64', BigInt64Array.from(rows.flat().map(BigInt)), [rows.length, rows[0]!.length])
 
-test.each(['tiny-t5-v10', 'tiny-t5-v11'])('%s loads in stock transformers.js', async (model) => {
+test.each([
+  ['tiny-t5-v10', 'inside', {}],
+  ['tiny-t5-v11', 'inside', {}],
+  // what a protobuf cannot hold
+  ['tiny-t5-v11', 'beside', { mostInlineBytes: 1000 }],
+])('%s loads in stock transformers.js, its weights %s', async (model, where, options) => {
   const source = join(folder, model)
   cpSync(`${FIXTURES}${model}/hf`, source, { recursive: true })
   for (const name of ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'generation_config.json']) {
     cpSync(`${FIXTURES}${model}/${name}`, join(source, name))
   }
-  const out = join(folder, `${model}-onnx`)
-  const files = await exportOnnx(source, out)
+  const out = join(folder, `${model}-${where}`)
+  const files = await exportOnnx(source, out, options)
   expect(files.map(({ path }) => path)).toEqual(
     expect.arrayContaining(['onnx/encoder_model.onnx', 'onnx/decoder_model_merged.onnx', 'config.json', 'tokenizer.json']),
   )
+  expect(files.filter(({ path }) => path.endsWith('_data'))).toHaveLength(where === 'beside' ? 2 : 0)
 
   env.allowRemoteModels = false
   env.localModelPath = `${dirname(out)}/`

@@ -17,7 +17,9 @@ const alias = Object.entries(manifest.exports).flatMap(([name, target]) =>
 const config: ViteUserConfig = defineConfig({
   resolve: { alias },
   test: {
-    include: ['test/**/*.test.ts'],
+    // leak.ts fails on purpose: scan.test.ts looks that it does
+    include: [process.env['SOFT_PROMPTS_LEAK'] ? 'test/secrets/leak.ts' : 'test/**/*.test.ts'],
+    setupFiles: ['test/secrets/scan.ts'],
     // onnxruntime sessions and child processes are native: one process a file, no worker threads.
     pool: 'forks',
     testTimeout: 60_000,

@@ -41,8 +41,9 @@ interface Child {
 
 function start(task: object): Child {
   const child = spawn(process.execPath, [join(compiled, 'test/hub/child.js'), JSON.stringify(task)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
+  child.stderr.pipe(process.stderr)
   const result = new Promise<Record<string, unknown> | undefined>((done) => {
     let text = ''
     child.stdout.on('data', (part) => {

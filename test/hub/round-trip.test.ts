@@ -134,7 +134,7 @@ describe('permissions', () => {
     await expect(pull('me/secret', TOKEN)).resolves.toBeDefined()
     await expect(pull('me/secret')).rejects.toMatchObject({ code: 'hub-repo-not-found' })
     await expect(pull('me/secret', STRANGER)).rejects.toMatchObject({ code: 'hub-repo-not-found' })
-    await expect(pull('me/secret', 'hf_noSuchToken')).rejects.toMatchObject({ code: 'hub-unauthorized' })
+    await expect(pull('me/secret', 'hf_noSuchToken0123456789')).rejects.toMatchObject({ code: 'hub-unauthorized' })
     await expect(pull('me/secret', TOKEN, 'v9')).rejects.toMatchObject({ code: 'hub-revision-not-found' })
     await expect(pull('../etc/passwd')).rejects.toMatchObject({ code: 'hub-name' })
     const push = (token?: string): Promise<unknown> => pushPrompt({ dir, repo: 'me/other', hubUrl: url, token })

@@ -249,7 +249,7 @@ describe('attacks', () => {
     for (const [token, status] of [
       [READ_TOKEN, 403],
       [STRANGER, 404],
-      ['hf_unknown', 401],
+      ['hf_unknownToken0123456789', 401],
     ] as const) {
       const remove = { method: 'DELETE', ...auth(token), body: JSON.stringify({ name: 'x', organization: 'me' }) }
       expect((await fetch(`${url}/api/repos/delete`, remove)).status).toBe(status)

@@ -1,0 +1,164 @@
+/** The package as npm packs it, unpacked into an app's node_modules: every export path by import and by require, types, and one line to an answer. */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
+import { folderOf, reference } from '../attach/fixtures.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const model = 'tiny-t5-v11'
+const ref = reference(model)
+const PATHS = Object.keys(manifest.exports).map((path) => manifest.name + path.slice(1))
+const CODE = PATHS.filter((path) => !path.endsWith('.json'))
+let app = ''
+
+function run(command: string, args: readonly string[], cwd: string): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${stdout}${stderr}`)
+  return stdout
+}
+/** Runs a program of the app; the last line it prints is JSON. */
+function runApp(name: string, program: string, runtime: readonly [string, ...string[]] = [process.execPath]): unknown {
+  writeFileSync(join(app, name), program)
+  const [command, ...args] = runtime
+  return JSON.parse(run(command, [...args, name], app).trim().split('\n').at(-1) as string)
+}
+
+beforeAll(() => {
+  const cache = join(root, 'node_modules', '.cache')
+  mkdirSync(cache, { recursive: true })
+  app = mkdtempSync(join(cache, 'soft-prompts-app-'))
+  const stage = join(app, 'stage')
+  for (const path of ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'src', 'adapters', 'scripts', 'hub-cards'])
+    cpSync(join(root, path), join(stage, path), { recursive: true })
+  // Types are `npm run types`' concern: what was emitted is packed.
+  spawnSync(
+    process.execPath,
+    [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', join(stage, 'dist')],
+    {
+      cwd: root,
+    },
+  )
+  run('npm', ['pack', '--ignore-scripts', '--offline', '--pack-destination', app], stage)
+  const modules = join(app, 'node_modules')
+  mkdirSync(join(modules, manifest.name), { recursive: true })
+  const tarball = readdirSync(app).find((name) => name.endsWith('.tgz')) as string
+  run('tar', ['-xzf', tarball, '-C', join(modules, manifest.name), '--strip-components=1'], app)
+  rmSync(stage, { recursive: true })
+  writeFileSync(join(app, 'package.json'), '{}')
+  // What npm would have installed beside it, and the peers that an app has; types for the compiler.
+  for (const name of [...Object.keys(manifest.dependencies), '@huggingface/transformers', 'onnxruntime-node', '@types/node']) {
+    mkdirSync(join(modules, name, '..'), { recursive: true })
+    symlinkSync(join(root, 'node_modules', name), join(modules, name))
+  }
+})
+afterAll(() => rmSync(app, { recursive: true, force: true }))
+
+const adapter = JSON.stringify(fileURLToPath(new URL(`../fixtures/onnx/adapters/${model}-a`, import.meta.url)))
+const ask = `loadPrompted(${adapter}, { base: ${JSON.stringify(folderOf(model))} })
+  .then(async (pipe) => {
+    const answers = await pipe(${JSON.stringify(ref.texts[0])}, { max_new_tokens: ${(ref.base_greedy[0]?.length ?? 0) - 1} })
+    console.log(JSON.stringify([answers[0].generated_text, pipe.stock.tokenizer.decode(${JSON.stringify(ref.adapters.a.greedy[0])}, { skip_special_tokens: true })]))
+    await pipe.dispose()
+  })`
+
+describe('the packed package', () => {
+  it('holds what runs, and no tests, benches or models', () => {
+    const top = readdirSync(join(app, 'node_modules', manifest.name))
+    expect(top.toSorted()).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'adapters',
+      'dist',
+      'hub-cards',
+      'package.json',
+      'scripts',
+      'src',
+    ])
+    expect(readdirSync(join(app, 'node_modules', manifest.name, 'dist')).toSorted()).toEqual(['adapters', 'hub-cards', 'scripts', 'src'])
+  })
+
+  it('imports by every path', () => {
+    const list = PATHS.map(
+      (path) =>
+        `[${JSON.stringify(path)}, await import(${JSON.stringify(path)}${path.endsWith('.json') ? ', { with: { type: "json" } }' : ''})]`,
+    )
+    const found = runApp(
+      'esm.mjs',
+      `console.log(JSON.stringify([${list.join(',\n')}].map(([path, made]) => [path, Object.keys(made).length])))`,
+    ) as [string, number][]
+    expect(found.map(([path]) => path)).toEqual(PATHS)
+    for (const [path, count] of found) expect([path, count > 0]).toEqual([path, true])
+  })
+
+  const features = process.features as { readonly require_module?: boolean }
+  it.skipIf(!features.require_module)(
+    'is required by every path (skipped where this Node cannot require ES modules: before 20.19 and 22.12)',
+    () => {
+      const found = runApp(
+        'cjs.cjs',
+        `console.log(JSON.stringify(${JSON.stringify(PATHS)}.map((path) => [path, Object.keys(require(path)).length])))`,
+      ) as [string, number][]
+      for (const [path, count] of found) expect([path, count > 0]).toEqual([path, true])
+    },
+  )
+
+  it('answers as PEFT from an ES module', () => {
+    const [answer, expected] = runApp('answer.mjs', `import { loadPrompted } from 'soft-prompts/transformers'\nawait ${ask}`) as string[]
+    expect(answer).toBe(expected)
+  })
+  it.skipIf(!features.require_module)('answers as PEFT from CommonJS', () => {
+    const [answer, expected] = runApp('answer.cjs', `const { loadPrompted } = require('soft-prompts/transformers')\n${ask}`) as string[]
+    expect(answer).toBe(expected)
+  })
+
+  it.each([
+    ['Deno', process.env['DENO'] ?? '', 'run', '-A'],
+    ['Bun', process.env['BUN'] ?? '', 'run'],
+  ])('answers as PEFT in %s (skipped unless DENO or BUN says where it is)', (_, runtime, ...args) => {
+    if (runtime === '') return skip()
+    const [answer, expected] = runApp('answer.mjs', `import { loadPrompted } from 'soft-prompts/transformers'\nawait ${ask}`, [runtime, ...args]) as string[]
+    expect(answer).toBe(expected)
+  })
+
+  it('has commands', () => {
+    for (const bin of Object.values(manifest.bin)) {
+      expect(run(process.execPath, [join('node_modules', manifest.name, bin), '--help'], app)).toContain('Usage')
+    }
+  })
+
+  it('has types for a strict app', () => {
+    const lines = CODE.map((path, index) => `import * as m${index} from '${path}'\nexport const t${index}: object = m${index}`)
+    writeFileSync(
+      join(app, 'types.ts'),
+      `${lines.join('\n')}
+import { loadPrompted } from 'soft-prompts/transformers'
+export async function ask(): Promise<string | undefined> {
+  const pipe = await loadPrompted('me/x')
+  const [best] = await pipe.classify('text', { soft_prompt: null, labels: ['a', 'b'] })
+  // @ts-expect-error: a prompt is a name, or null
+  await pipe('text', { soft_prompt: 5 })
+  return best?.label
+}
+`,
+    )
+    const options = [
+      '--ignoreConfig',
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2023',
+      '--module',
+      'nodenext',
+      '--lib',
+      'es2023,dom,dom.iterable,dom.asynciterable',
+      '--types',
+      'node',
+      '--skipLibCheck',
+    ]
+    expect(run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...options, 'types.ts'], app)).toBe('')
+  })
+})

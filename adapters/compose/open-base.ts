@@ -80,12 +80,17 @@ export async function findBase(idOrDir: string, revision?: string): Promise<{ id
  */
 export async function openBase(idOrDir: string, options: { readonly revision?: string } = {}): Promise<Base> {
   const { id, dir, revision } = await findBase(idOrDir, options.revision)
-  const [tokenizer, checkpoint] = await Promise.all([openTokenizer(dir), openCheckpoint(dir)])
+  const opening = openTokenizer(dir)
+  // What is no T5 is said before what its tokenizer lacks.
+  opening.catch(() => {})
+  const checkpoint = await openCheckpoint(dir)
+  const config = parseT5Config(checkpoint.config)
+  const tokenizer = await opening
   return {
     id,
     ...(revision === undefined ? {} : { revision }),
     dir,
-    config: parseT5Config(checkpoint.config),
+    config,
     configJson: checkpoint.config,
     weights: checkpoint.weights,
     tokenizer,

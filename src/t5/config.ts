@@ -96,6 +96,14 @@ const ACTIVATIONS: Readonly<Record<string, { readonly activation: Activation; re
 export function parseT5Config(json: unknown): T5Config {
   const fields = new Fields(json)
   const family = fields.must('model_type', FAMILY, 't5')
+  const other = fields.problems[0]
+  if (other !== undefined) {
+    throw new ConfigError(
+      't5-config',
+      `Not the config.json of a T5: ${other}. Take a model of that family, as google/t5-base-lm-adapt or google/flan-t5-base.`,
+      { facts: { problems: [other] } },
+    )
+  }
   const tie = fields.maybe('tie_word_embeddings', FLAG)
   // Said outright (transformers 5); else v1.0's sign is that the embeddings are tied. mT5 never scales.
   const scaleOutput = fields.maybe('scale_decoder_outputs', FLAG) ?? (family !== 'mt5' && tie !== false)
@@ -118,7 +126,9 @@ export function parseT5Config(json: unknown): T5Config {
   }
   const { problems } = fields
   if (problems.length > 0) {
-    throw new ConfigError('t5-config', `Not the config.json of a T5 (t5, mt5 or umt5). ${problems.join('; ')}.`, { facts: { problems } })
+    throw new ConfigError('t5-config', `Not the config.json of a T5: ${problems.join('; ')}. Fetch the file again.`, {
+      facts: { problems },
+    })
   }
   const kind = Object.hasOwn(ACTIVATIONS, feedForward) ? ACTIVATIONS[feedForward] : undefined
   if (!kind) {

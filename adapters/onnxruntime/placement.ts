@@ -3,6 +3,7 @@ import { UnsupportedError } from '../../src/errors.ts'
 import { evaluateDim } from '../../src/graph/dims.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { ELEMENT_BYTES, sizeOf, tensor, type Dtype, type DtypeArrays, type Tensor } from '../../src/tensor/tensor.ts'
+import { builtins, type Builtins } from './builtin.ts'
 
 /** What belongs on the CPU though floats come out: they are made of shapes, positions and indices there. */
 const INDEX_OPS: ReadonlySet<string> = new Set(['Shape', 'Cast', 'OneHot'])
@@ -74,17 +75,14 @@ export interface Profile {
   remove(): Promise<void>
 }
 
+/** In Node only. */
 export async function openProfile(): Promise<Profile> {
-  const [{ mkdtemp, readdir, readFile, rm }, { tmpdir }, { join }] = await Promise.all([
-    import('node:fs/promises'),
-    import('node:os'),
-    import('node:path'),
-  ])
-  const folder = await mkdtemp(join(tmpdir(), 'soft-prompts-profile-'))
+  const { fs, os, path } = builtins() as Builtins
+  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'soft-prompts-profile-'))
   return {
-    options: { enableProfiling: true, profileFilePrefix: join(folder, 'profile') },
+    options: { enableProfiling: true, profileFilePrefix: path.join(folder, 'profile') },
     check: async (graph, device) => {
-      const files = await Promise.all((await readdir(folder)).map((file) => readFile(join(folder, file), 'utf8')))
+      const files = await Promise.all((await fs.readdir(folder)).map((file) => fs.readFile(path.join(folder, file), 'utf8')))
       const read = files.map(readProfile)
       const ops = read.flatMap(({ onCpu }) => onCpu)
       if (ops.length === 0 && read.some(({ elsewhere }) => elsewhere)) return
@@ -93,6 +91,6 @@ export async function openProfile(): Promise<Profile> {
       const advice = 'Every step would copy to and fro: use another device (webgpu, or cpu), or a newer onnxruntime-node.'
       throw new UnsupportedError('engine-fallback', `The device ${device} ${what}. ${advice}`, { facts: { device, ops } })
     },
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: () => fs.rm(folder, { recursive: true, force: true }),
   }
 }

@@ -1,12 +1,11 @@
 /** Turns an encoder into bytes that a session takes: patched, and with its weights left where they are. */
-import type * as FileSystem from 'node:fs/promises'
-import type * as Path from 'node:path'
 import { ConfigError, SoftPromptError, UnsupportedError } from '../../src/errors.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE, type ModelProto } from '../../src/onnx/schema.ts'
 import { readSkeleton, type ByteSource } from '../../src/onnx/skeleton.ts'
 import { addSoftPromptInput } from '../../src/onnx/surgery.ts'
 import { externalDataOf, withExternalData } from '../../src/onnx/tensors.ts'
+import { builtins, type Builtins } from './builtin.ts'
 import { commonFolder } from './common-folder.ts'
 
 /** An encoder file: its path (Node, weights stay on disk), or its bytes. */
@@ -72,17 +71,15 @@ function patch(skeleton: ModelProto): Omit<PatchedSource, 'folder' | 'externalDa
   return { bytes: formatModel(model), vocabSize, width, dynamicallyQuantized, int32Ids }
 }
 
-/** Node's modules without an import, so that bundlers for browsers find nothing of Node here. @throws {UnsupportedError} `path-no-node` */
-function nodeModules(file: string): { readonly fs: typeof FileSystem; readonly path: typeof Path } {
-  const builtin = (globalThis as { process?: Partial<NodeJS.Process> }).process?.getBuiltinModule
-  if (builtin === undefined) {
-    throw new UnsupportedError(
-      'path-no-node',
-      'A path can be opened in Node only; here fetch the file and give its bytes: await (await fetch(url)).blob().',
-      { facts: { file } },
-    )
-  }
-  return { fs: builtin('node:fs/promises'), path: builtin('node:path') }
+/** @throws {UnsupportedError} `path-no-node` */
+function nodeModules(file: string): Builtins {
+  const found = builtins()
+  if (found) return found
+  throw new UnsupportedError(
+    'path-no-node',
+    'A path can be opened in Node only; here fetch the file and give its bytes: await (await fetch(url)).blob().',
+    { facts: { file } },
+  )
 }
 
 async function fromPath(file: string): Promise<PatchedSource> {

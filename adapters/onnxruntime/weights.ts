@@ -1,8 +1,9 @@
 /** Where onnxruntime finds a graph's weights: in the checkpoint's files in place, or copied into the model. */
-import { FormatError } from '../../src/errors.ts'
+import { FormatError, UnsupportedError } from '../../src/errors.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { findWeight, type Place } from '../../src/onnx/emit.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+import { builtins, type Builtins } from './builtin.ts'
 import { commonFolder } from './common-folder.ts'
 
 export interface Placement {
@@ -31,9 +32,9 @@ export async function placeWeights(graph: Graph, weights: WeightTable, external:
   const bytes: Place = (name) => inMemory.get(name) as Uint8Array
   if (inFiles.size === 0) return { place: bytes }
 
-  const [{ realpath }, path] = await Promise.all([import('node:fs/promises'), import('node:path')])
+  const { fs, path } = nodeModules()
   const real = new Map<string, string>()
-  for (const { source } of inFiles.values()) if (!real.has(source)) real.set(source, await realpath(source))
+  for (const { source } of inFiles.values()) if (!real.has(source)) real.set(source, await fs.realpath(source))
   const folder = commonFolder([...real.values()].map(path.dirname), path)
   const place: Place = (name, ref) => {
     const file = inFiles.get(name)
@@ -44,10 +45,16 @@ export async function placeWeights(graph: Graph, weights: WeightTable, external:
   return { place, folder }
 }
 
+/** @throws {UnsupportedError} `path-no-node` */
+function nodeModules(): Builtins {
+  const found = builtins()
+  if (found) return found
+  throw new UnsupportedError('path-no-node', 'Weights can be read from files in Node only; here give their bytes.')
+}
+
 /** Bytes of a file. @throws {FormatError} `weights-truncated` */
 export async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
-  const { open } = await import('node:fs/promises')
-  const file = await open(path)
+  const file = await nodeModules().fs.open(path)
   try {
     const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, offset)
     if (bytesRead === length) return buffer

@@ -56,6 +56,12 @@ describe('in a browser', () => {
     expect(users.map((file) => relative(root, file))).toEqual([])
   })
 
+  it('training imports nothing of Node, and no runtime', () => {
+    const { files, packages } = closure('adapters/compose/browser-train.ts')
+    expect(files.size).toBeGreaterThan(40)
+    expect([...packages].toSorted()).toEqual(['@huggingface/tokenizers', 'valibot'])
+  })
+
   it('WebCrypto hashes as node:crypto does', async () => {
     const prompt = softPrompt(tensor('F32', [2, 3], Float32Array.of(1, -2, 3, 4.5, 0, 1e-3)), { base: { id: 'google-t5/t5-small' } })
     const files = await formatArtifact(prompt, { sha256 })

@@ -22,14 +22,15 @@ export const hub: Command = command({
       host,
       onError: (error) => out.note(`internal error: ${error instanceof Error ? error.message : String(error)}`),
     })
+    const stopped = new Promise<void>((done) => {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done())
+    })
     if (!LOOPBACK.has(host))
       out.note(`warning: ${host} can be reached by others, without encryption; tokens and prompts can be read on the way`)
     out.line(`Hub of ${dir} on ${server.url}; Ctrl+C stops it. To use it:`)
     out.line(`  export HF_ENDPOINT=${server.url} HF_TOKEN_PATH=${resolve(dir, 'token')}`)
     out.result({ url: server.url, port: server.port, dir })
-    await new Promise<void>((done) => {
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => done())
-    })
+    await stopped
     await server.close()
   },
 })

@@ -43,11 +43,14 @@ export const pull: Command = command({
     out.line(pulled.dir)
     if (base === undefined) return out.result(pulled)
     const { pullBase } = await import('../adapters/compose/pull-base.ts')
+    const { transferView } = await import('./cli/transfer.ts')
+    const view = transferView(out, 'base model')
     const baseDir = await pullBase(pulled.dir, base as 'onnx' | 'weights', {
       frozen,
+      onProgress: view.onProgress,
       ...(save || frozen ? { lockFile } : {}),
       ...(offline === undefined ? {} : { offline }),
-    })
+    }).finally(view.stop)
     out.line(baseDir)
     out.result({ ...pulled, baseDir })
   },

@@ -3,6 +3,9 @@
 import { runIfMain } from './cli/bin.ts'
 import { command, type Command } from './cli/command.ts'
 
+/** Steps that may take a while, or that change something. */
+const STEPS: Readonly<Record<string, string>> = { creating: 'making', sending: 'sending one commit to' }
+
 export const push: Command = command({
   name: 'push',
   summary: 'Push a prompt folder to the Hub as one commit; nothing is sent when nothing changed.',
@@ -30,6 +33,7 @@ export const push: Command = command({
       pullRequest: flags.pr ?? false,
       dryRun: flags.dryRun ?? false,
       keepCard: flags.keepCard ?? false,
+      onStep: (step) => void (STEPS[step] && out.note(`${STEPS[step]} ${repo}`)),
       ...(flags.private === undefined ? {} : { private: flags.private }),
       ...(flags.message === undefined ? {} : { message: flags.message }),
       ...(flags.license === undefined ? {} : { license: flags.license }),

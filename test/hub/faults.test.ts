@@ -16,6 +16,7 @@ const KINDS: readonly FaultKind[] = [
   { kind: 'delay', ms: 600 },
   { kind: 'lose' },
   { kind: 'truncate' },
+  { kind: 'short' },
   { kind: 'corrupt' },
   { kind: 'spoil' },
   { kind: 'status', status: 429, retryAfter: '2' },
@@ -142,6 +143,7 @@ const spoilFiles =
 describe('for good', () => {
   it.each([
     [{ kind: 'drop' }, 'hub-unreachable'],
+    [{ kind: 'short' }, 'hub-truncated'],
     [{ kind: 'corrupt' }, 'hub-corrupt'],
     [{ kind: 'status', status: 500 }, 'hub-unavailable'],
     [{ kind: 'status', status: 429, retryAfter: '7' }, 'hub-rate-limited'],

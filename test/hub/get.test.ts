@@ -39,6 +39,37 @@ const json = (response: ServerResponse, value: unknown): void =>
 const sha = 'ab'.repeat(20)
 const model = { type: 'model', name: 'me/old' } as const
 
+describe('refusals', () => {
+  it.each([
+    [401, '', TOKEN, 'hub-unauthorized', 'token is not valid'],
+    [401, '', undefined, 'hub-unauthorized', 'set HF_TOKEN'],
+    [403, '', TOKEN, 'hub-forbidden', 'write access'],
+    [403, 'GatedRepo', TOKEN, 'hub-gated', 'ask for access'],
+    [401, 'GatedRepo', undefined, 'hub-gated', 'hf auth login'],
+    [404, '', TOKEN, 'hub-not-found', 'HF_ENDPOINT'],
+    [404, 'RepoNotFound', undefined, 'hub-repo-not-found', 'if it is private, set HF_TOKEN'],
+    [404, 'RevisionNotFound', TOKEN, 'hub-revision-not-found', '--revision'],
+    [404, 'EntryNotFound', TOKEN, 'hub-file-not-found', 'no such file'],
+    [409, '', TOKEN, 'hub-conflict', 'try again'],
+    [412, '', TOKEN, 'hub-changed', 'nothing was overwritten'],
+    [413, '', TOKEN, 'hub-too-large', 'size'],
+    [429, '', TOKEN, 'hub-rate-limited', 'try again in 9 s'],
+    [400, '', TOKEN, 'hub-refused', 'refused'],
+    [500, '', TOKEN, 'hub-unavailable', 'later'],
+    [503, '', TOKEN, 'hub-unavailable', 'later'],
+  ] as const)('%i %s has a code and says what to do', async (status, errorCode, token, code, advice) => {
+    const { url, heard } = await serve((_, response) =>
+      response
+        .writeHead(status, { ...(errorCode ? { 'x-error-code': errorCode } : {}), 'retry-after': '9' })
+        .end(`{"error":"no, ${token ?? 'you'}"}`),
+    )
+    const refused = askJson({ hubUrl: url, token, clock: quickClock() }, `${url}/api/models/me/x`)
+    await expect(refused).rejects.toMatchObject({ code, message: expect.stringContaining(advice), facts: { status } })
+    // Only what may pass is tried again.
+    expect(heard).toHaveLength(status === 429 || status >= 500 ? 5 : 1)
+  })
+})
+
 describe('requests', () => {
   it('follow a repository that was renamed, and take no token to another host', async () => {
     const other = await serve((_, response) => json(response, { sha }))

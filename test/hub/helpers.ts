@@ -104,6 +104,7 @@ export type FaultKind =
   | { readonly kind: 'drop' } // before the request is passed on
   | { readonly kind: 'lose' } // the request is passed on, its answer is not
   | { readonly kind: 'truncate' } // half of the answer's body
+  | { readonly kind: 'short' } // half of the answer's body, as if that were all
   | { readonly kind: 'corrupt' } // one bit of the answer's body
   | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string }
   | { readonly kind: 'hang' }
@@ -156,9 +157,11 @@ function pass(target: Pick<Hub, 'port'>, request: IncomingMessage, response: Ser
         if (fault?.kind === 'corrupt' && body.length > 0) body[body.length >> 1]! ^= 1
         const respond = (): void => {
           if (response.destroyed) return // nobody waited
-          response.writeHead(answer.statusCode ?? 502, answer.headers)
+          const sent = fault?.kind === 'short' ? body.subarray(0, body.length >> 1) : body
+          const length = fault?.kind === 'short' ? { 'content-length': String(sent.length) } : {}
+          response.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...length })
           if (fault?.kind === 'truncate') response.write(body.subarray(0, body.length >> 1), () => request.socket.destroy())
-          else response.end(body)
+          else response.end(sent)
         }
         setTimeout(respond, fault?.kind === 'delay' ? fault.ms : 0)
       })

@@ -1,4 +1,5 @@
 /** What is pulled is what was pushed, byte by byte. */
+import { commit, createRepo } from '@huggingface/hub'
 import { readFile, readlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -120,6 +121,33 @@ describe('push and pull', () => {
     expect(await readFiles(out)).toEqual(promptFiles(1))
     await writeFile(join(out, 'thesis.docx'), 'years of work')
     await expect(pullPrompt({ ...options, force: true })).rejects.toMatchObject({ code: 'hub-out' })
+  })
+})
+
+describe('repositories of others', () => {
+  it('a plain PEFT repository is pulled without what else lies there, files beside each other', async () => {
+    const { url: hubUrl } = await hub()
+    const base = { hubUrl, accessToken: TOKEN, repo: 'team/theirs' }
+    await createRepo(base)
+    const foreign = ['optimizer.pt', 'checkpoint-500/adapter_model.safetensors', 'adapter_model.bin', 'evil.py', '.gitattributes']
+    const files = [...promptFiles(), ...foreign.map((path) => [path, Buffer.from('x')] as const)]
+    const operations = files.map(([path, bytes]) => ({
+      operation: 'addOrUpdate' as const,
+      path,
+      content: new Blob([new Uint8Array(bytes)]),
+    }))
+    await commit({ ...base, title: 'theirs', operations, useXet: false })
+    let [open, most] = [0, 0]
+    const counting: typeof fetch = async (input, init) => {
+      open += 1
+      most = Math.max(most, open)
+      const response = await fetch(input, init)
+      open -= 1
+      return response
+    }
+    const { dir } = await pullPrompt({ repo: 'team/theirs', hubUrl, cacheDir: await folder(), fetch: counting })
+    expect(await readFiles(dir)).toEqual(promptFiles())
+    expect(most).toBeGreaterThan(1)
   })
 })
 

@@ -58,6 +58,9 @@ describe('search', () => {
     })
     vi.stubEnv('HF_ENDPOINT', hubUrl)
     vi.stubEnv('HF_TOKEN', TOKEN)
+    expect(await main(commandLine(search), ['sst2', '--json'])).toBe(0)
+    expect(JSON.parse(output)).toEqual(await searchPrompts({ hubUrl, query: 'sst2' }))
+    output = ''
     expect(await main(commandLine(search), ['sst2'])).toBe(0)
     expect(output).toMatch(
       /^prompt +base +task +tokens +KB +score +downloads +updated\n-+.*\nteam\/t5-base-sst2 +google-t5\/t5-base +text-classification +5 +1 +accuracy 0.93 +0 +\d{4}-/m,

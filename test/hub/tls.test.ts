@@ -74,7 +74,10 @@ it('push and pull go through a tunnel to a hub of TLS, where its certificate is 
   const refused = await cli.run(['pull', 'me/sst2', '--debug'])
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('NODE_EXTRA_CA_CERTS') })
   vi.stubEnv('NODE_EXTRA_CA_CERTS', certificate)
-  expect(await cli.run(['push', dir, 'me/sst2', '--keep-card'])).toMatchObject({ code: 0, stderr: '' })
+  expect(await cli.run(['push', dir, 'me/sst2', '--keep-card'])).toMatchObject({
+    code: 0,
+    stderr: 'making me/sst2\nsending one commit to me/sst2\n',
+  })
   const out = join(await folder(), 'out')
   expect((await cli.run(['pull', 'me/sst2', '--out', out])).code).toBe(0)
   expect(await readFiles(out)).toEqual(promptFiles())

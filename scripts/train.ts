@@ -68,7 +68,10 @@ export const train: Command = command({
     engine: { kind: 'string', value: 'name', help: 'what runs the graph', choices: ['onnxruntime', 'tfjs'], default: 'onnxruntime' },
     device: { kind: 'string', value: 'd', help: 'cpu (default), webgpu, cuda, dml, coreml or auto; of tfjs: auto (default), cuda or cpu' },
     threads: { kind: 'number', value: 'N', help: 'threads (default: all cores)' },
-    lowMemory: { kind: 'boolean', help: 'map the weights instead of packing them: a third of the memory, slower' },
+    lowMemory: {
+      kind: 'boolean',
+      help: 'map the weights instead of packing them, and give memory back after each step: a third of the memory, slower',
+    },
     resume: { kind: 'boolean', help: 'go on from the checkpoint in --out, where there is one' },
     overwrite: { kind: 'boolean', help: 'replace a run that lies in --out' },
     timeLimit: { kind: 'number', value: 'min', help: 'stop, saved, after this many minutes' },
@@ -89,6 +92,11 @@ export const train: Command = command({
     'soft-prompts train --model ./t5 --tasks tasks.json --out prompts --quick',
   ],
   run: async (_, flags, out) => {
+    if (flags.lowMemory) {
+      const { endWithParent, isTrimmed, runTrimmed } = await import('./cli/trimmed.ts')
+      if (!isTrimmed()) return runTrimmed()
+      endWithParent()
+    }
     const { drainTraining, trainPrompt } = await import('../adapters/compose/train.ts')
     const { ConfigError } = await import('../src/errors.ts')
     const { presetOf } = await import('../src/data/presets.ts')

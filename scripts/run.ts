@@ -19,28 +19,44 @@ export const run: Command = command({
     'soft-prompts run seed-1 seed-2 seed-3 --file reviews.txt --ensemble vote --json',
   ],
   run: async (args, flags, out) => {
-    const { answer } = await import('../adapters/compose/answer.ts')
+    const { answers } = await import('../adapters/compose/answer.ts')
     const { ConfigError } = await import('../src/errors.ts')
-    const { readLines } = await import('../adapters/rows/lines.ts')
-    const prompts = flags.file === undefined ? args.slice(0, -1) : args
+    const { readLines, standardInputLines } = await import('../adapters/rows/lines.ts')
+    const { file, ensemble, beams, device, model, engine, maxTokens } = flags
+    const prompts = file === undefined ? args.slice(0, -1) : args
     if (prompts.length === 0)
       throw new ConfigError('run-text', 'Name a prompt and a text: soft-prompts run my-prompt "the text" (or --file).')
-    const answers = await answer({
+    const alone = file === undefined && prompts.length === 1
+    let shown = ''
+    const asked = answers({
       prompts,
-      texts: flags.file === undefined ? args.slice(-1) : await readLines(flags.file),
-      maxNewTokens: flags.maxTokens,
-      ...(flags.beams === undefined ? {} : { beams: flags.beams }),
-      engine: flags.engine,
-      ...(flags.device === undefined ? {} : { device: flags.device }),
-      ...(flags.model === undefined ? {} : { model: flags.model }),
-      ...(flags.ensemble === undefined ? {} : { ensemble: flags.ensemble as 'vote' | 'mean' }),
+      texts: file === undefined ? args.slice(-1) : file === '-' && !out.json ? standardInputLines() : await readLines(file),
+      maxNewTokens: maxTokens,
+      engine,
+      ...(beams === undefined ? {} : { beams }),
+      ...(device === undefined ? {} : { device }),
+      ...(model === undefined ? {} : { model }),
+      ...(ensemble === undefined ? {} : { ensemble: ensemble as 'vote' | 'mean' }),
+      // One text grows before the reader's eyes.
+      ...(alone
+        ? {
+            onText: (_: string, __: string, text: string): void => {
+              if (!text.startsWith(shown)) return
+              out.part(text.slice(shown.length))
+              shown = text
+            },
+          }
+        : {}),
     })
-    for (const { prompt, text, answer: said, labels } of answers) {
+    const all = []
+    for await (const each of asked) {
+      const { prompt, text, answer, labels } = each
+      all.push(each)
       const scores = labels ? `  (${labels.map(({ label, score }) => `${label} ${(100 * score).toFixed(1)} %`).join(', ')})` : ''
-      out.line(
-        `${prompts.length > 1 && flags.ensemble === undefined ? `${prompt}: ` : ''}${answers.length > 1 ? `${text} -> ` : ''}${said}${scores}`,
-      )
+      const whose = prompts.length > 1 && ensemble === undefined ? `${prompt}: ` : ''
+      const told = answer.startsWith(shown) ? answer.slice(shown.length) : `\n${answer}`
+      out.line(`${whose}${file === undefined ? '' : `${text} -> `}${told}${scores}`)
     }
-    out.result(answers)
+    out.result(all)
   },
 })

@@ -3,7 +3,7 @@ import { parseTemplate } from '../../src/data/template.ts'
 import { answerRows, type LabelScore } from '../../src/decode/answer.ts'
 import { joinAnswers, type Ensemble } from '../../src/decode/ensemble.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { openPrompted, type PromptedOptions } from './prompted.ts'
+import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
 
 export interface Answer {
   readonly text: string
@@ -15,13 +15,19 @@ export interface Answer {
 }
 
 export interface AnswerOptions extends PromptedOptions {
-  readonly texts: readonly string[]
+  /** Those that come by and by are answered as they come. */
+  readonly texts: readonly string[] | AsyncIterable<string>
   readonly maxNewTokens?: number
   /** Continuations followed side by side where text is generated. Default 1: greedy. */
   readonly beams?: number
   /** Joins the prompts' answers into one: the majority, or the mean of their probabilities. */
   readonly ensemble?: Ensemble
+  /** Told a generated text as it grows, where greedy search makes it. */
+  readonly onText?: (text: string, prompt: string, answer: string) => void
 }
+
+/** Rows answered at once. */
+const BATCH = 64
 
 /** Fills a text into a template of one field; the text itself where the template has several or none. */
 function filled(prompt: SoftPrompt, text: string): string {
@@ -30,45 +36,83 @@ function filled(prompt: SoftPrompt, text: string): string {
   return template.fields.length === 1 && field !== undefined ? template.render({ fields: { [field]: text }, where: 'the text' }) : text
 }
 
-/**
- * Answers every text with every prompt, texts outermost; with `ensemble`, one answer a text. Prompts share batches: each row has its own.
- * @throws {ConfigError} `ensemble-labels`
- */
+/** Answers every text with every prompt, texts outermost; with `ensemble`, one answer a text. @throws {ConfigError} `ensemble-labels` */
 export async function answer(options: AnswerOptions): Promise<Answer[]> {
-  const { texts, ensemble, maxNewTokens, beams } = options
-  const { base, model, prompts, dispose } = await openPrompted(options)
+  const all: Answer[] = []
+  for await (const each of answers(options)) all.push(each)
+  return all
+}
+
+/** The same, each as soon as it is there. Prompts share batches: each row has its own. */
+export async function* answers(options: AnswerOptions): AsyncGenerator<Answer, void> {
+  const prompted = await openPrompted(options)
   try {
-    const asked = texts.flatMap((text) => prompts.map(({ name, prompt }) => ({ text, name, prompt })))
-    const answers: Answer[] = []
-    // Rows with the same label words run together; so do those that generate.
-    for (const labels of new Map(
-      prompts.map(({ prompt: { manifest } }) => [JSON.stringify(manifest.labels ?? null), manifest.labels]),
-    ).values()) {
-      const own = [...asked.keys()].filter((row) => JSON.stringify(asked[row]?.prompt.manifest.labels) === JSON.stringify(labels))
-      const made = await answerRows({
-        model,
-        tokenizer: base.tokenizer,
-        startId: base.config.startId,
-        rows: own.map((row) => {
-          const { prompt, text } = asked[row] as (typeof asked)[number]
-          return { inputIds: base.tokenizer.encode(filled(prompt, text)), prompt: prompt.embeddings }
-        }),
-        ...(labels ? { labels } : {}),
-        ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
-        ...(beams === undefined ? {} : { beams }),
-      })
-      for (const [index, row] of own.entries()) {
-        const { text, name } = asked[row] as (typeof asked)[number]
-        const said = made[index] as (typeof made)[number]
-        answers[row] = { text, prompt: name, ...said, ...(labels ? {} : { generated: said.answer }) }
-      }
-    }
-    if (ensemble === undefined) return answers
-    return texts.map((text, index) => {
-      const own = answers.slice(index * prompts.length, (index + 1) * prompts.length)
-      return { text, prompt: `${ensemble} of ${prompts.length}`, ...joinAnswers(own, ensemble) }
-    })
+    const most = Math.max(1, Math.floor(BATCH / prompted.prompts.length))
+    for await (const texts of blocksOf(options.texts, most)) yield* await answersOf(texts, prompted, options)
   } finally {
-    await dispose()
+    await prompted.dispose()
   }
+}
+
+/** At most so many texts at a time: of those that come by and by, what is there. */
+async function* blocksOf(texts: AnswerOptions['texts'], most: number): AsyncGenerator<readonly string[], void> {
+  if (!(Symbol.asyncIterator in texts)) {
+    for (let from = 0; from < texts.length; from += most) yield texts.slice(from, from + most)
+    return
+  }
+  const source = texts[Symbol.asyncIterator]()
+  const pull = (): Promise<IteratorResult<string>> => {
+    const pulled = source.next()
+    // Thrown where it is waited for: after what came before it was answered.
+    pulled.catch(() => {})
+    return pulled
+  }
+  let next = pull()
+  for (let first = await next; first.done !== true; first = await next) {
+    const block: string[] = []
+    for (
+      let each: IteratorResult<string> | undefined = first;
+      each?.done === false;
+      each = await Promise.race([next.catch(() => undefined), soon()])
+    ) {
+      block.push(each.value)
+      next = pull()
+      if (block.length === most) break
+    }
+    yield block
+  }
+}
+
+/** Nothing, once all that has come was handed on. */
+const soon = (): Promise<undefined> => new Promise((resolve) => setImmediate(resolve, undefined))
+
+async function answersOf(texts: readonly string[], { base, model, prompts }: Prompted, options: AnswerOptions): Promise<Answer[]> {
+  const { ensemble, maxNewTokens, beams, onText } = options
+  const asked = texts.flatMap((text) => prompts.map(({ name, prompt }) => ({ text, name, prompt })))
+  const found: Answer[] = []
+  // Rows with the same label words run together; so do those that generate.
+  for (const labels of new Map(prompts.map(({ prompt: { manifest } }) => [JSON.stringify(manifest.labels), manifest.labels])).values()) {
+    const own = asked.flatMap((each, row) =>
+      JSON.stringify(each.prompt.manifest.labels) === JSON.stringify(labels) ? [{ ...each, row }] : [],
+    )
+    const made = await answerRows({
+      model,
+      tokenizer: base.tokenizer,
+      startId: base.config.startId,
+      rows: own.map(({ prompt, text }) => ({ inputIds: base.tokenizer.encode(filled(prompt, text)), prompt: prompt.embeddings })),
+      ...(labels ? { labels } : {}),
+      ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
+      ...(beams === undefined ? {} : { beams }),
+      ...(onText ? { onText: (index, said) => onText(own[index]?.text ?? '', own[index]?.name ?? '', said) } : {}),
+    })
+    for (const [index, { row, text, name }] of own.entries()) {
+      const said = made[index] as (typeof made)[number]
+      found[row] = { text, prompt: name, ...said, ...(labels ? {} : { generated: said.answer }) }
+    }
+  }
+  if (ensemble === undefined) return found
+  return texts.map((text, index) => {
+    const own = found.slice(index * prompts.length, (index + 1) * prompts.length)
+    return { text, prompt: `${ensemble} of ${prompts.length}`, ...joinAnswers(own, ensemble) }
+  })
 }

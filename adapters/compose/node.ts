@@ -17,7 +17,7 @@ export {
 export type { TrainTask } from './training-task.ts'
 export { readTasks } from './read-tasks.ts'
 export { evaluatePrompts, transferTable, type EvaluateOptions, type EvaluateResult, type TransferTable } from './evaluate.ts'
-export { answer, type Answer, type AnswerOptions } from './answer.ts'
+export { answer, answers, type Answer, type AnswerOptions } from './answer.ts'
 export { exportOnnx, type ExportedFile } from './export.ts'
 export { pushFolder, type PushedFolder, type PushFolderOptions } from './push.ts'
 export { pullRepository, type PullRepositoryOptions } from './pull.ts'

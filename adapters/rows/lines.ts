@@ -1,7 +1,28 @@
 /** Plain texts, one a line. */
+import { DataError } from '../../src/errors.ts'
 import { readText } from './read-rows.ts'
 
 /** Lines that hold anything; `-` is standard input. @throws {DataError} `data-missing` | `data-utf8` */
 export async function readLines(path: string): Promise<string[]> {
   return (await readText(path)).split(/\r?\n/).filter((line) => line.trim() !== '')
+}
+
+/** Lines of standard input as they come. @throws {DataError} `data-utf8` */
+export async function* standardInputLines(): AsyncGenerator<string, void> {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  const decode = (bytes?: Uint8Array): string => {
+    try {
+      return decoder.decode(bytes, { stream: bytes !== undefined })
+    } catch (cause) {
+      throw new DataError('data-utf8', 'Standard input is not UTF-8 text. Convert it first.', { cause })
+    }
+  }
+  let rest = ''
+  for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
+    const lines = (rest + decode(chunk)).split(/\r?\n/)
+    rest = lines.pop() ?? ''
+    yield* lines.filter((line) => line.trim() !== '')
+  }
+  rest += decode()
+  if (rest.trim() !== '') yield rest
 }

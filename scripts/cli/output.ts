@@ -10,6 +10,8 @@ export interface Output {
   readonly quiet: boolean
   /** A line for people, on standard output; nothing with `--json` or `--quiet`. */
   line(text: string): void
+  /** A part of a line, as it comes. */
+  part(text: string): void
   /** A note or warning for people, on standard error; nothing with `--quiet`. */
   note(text: string): void
   /** Rows with a header, columns aligned. */
@@ -45,6 +47,9 @@ export function shellOutput(options: { readonly json: boolean; readonly quiet: b
     json,
     quiet,
     line,
+    part: (text) => {
+      if (!json && !quiet) process.stdout.write(printable(text))
+    },
     note: (text) => {
       if (!quiet) process.stderr.write(`${printable(text)}\n`)
     },

@@ -36,6 +36,8 @@ export interface AnswerRowsOptions {
   readonly maxNewTokens?: number
   /** Continuations followed side by side where text is generated. Default 1: greedy. */
   readonly beams?: number
+  /** Told the text of a row so far, as greedy search makes it. */
+  readonly onText?: (row: number, text: string) => void
   readonly signal?: AbortSignal
 }
 
@@ -71,7 +73,7 @@ export function encodeRows(rows: readonly AskedRow[], padId: number): EncodeInpu
 
 /** Answers every row, those of like length together; answers come in the rows' order. */
 export async function answerRows(options: AnswerRowsOptions): Promise<RowAnswer[]> {
-  const { model, tokenizer, startId, rows, labels, batch = BATCH, maxNewTokens = 64, beams = 1, signal } = options
+  const { model, tokenizer, startId, rows, labels, batch = BATCH, maxNewTokens = 64, beams = 1, onText, signal } = options
   const labelIds = labels?.map((label) => tokenizer.encode(label))
   const { eosId, padId } = tokenizer
   const order = rows.map((_, index) => index).toSorted((a, b) => (rows[a]?.inputIds.length ?? 0) - (rows[b]?.inputIds.length ?? 0))
@@ -83,10 +85,13 @@ export async function answerRows(options: AnswerRowsOptions): Promise<RowAnswer[
       group.map((row) => rows[row] as AskedRow),
       padId,
     )
+    const onStep =
+      onText && ((made: readonly (readonly number[])[]) => made.forEach((ids, at) => onText(group[at] as number, tokenizer.decode(ids))))
+    const generation = { startId, eosId, padId, maxNewTokens, beams, ...(onStep ? { onStep } : {}) }
     const made =
       labels && labelIds
         ? (await scoreLabels(model, input, labelIds, startId)).map((scores) => ranked(labels, scores))
-        : (await generate(model, input, { startId, eosId, padId, maxNewTokens, beams })).map((ids) => ({ answer: tokenizer.decode(ids) }))
+        : (await generate(model, input, generation)).map((ids) => ({ answer: tokenizer.decode(ids) }))
     for (const [index, row] of group.entries()) answers[row] = made[index] as RowAnswer
   }
   return answers

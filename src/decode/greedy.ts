@@ -7,6 +7,8 @@ export interface GreedyOptions {
   readonly eosId: number
   readonly padId: number
   readonly maxNewTokens: number
+  /** Told all rows' tokens after each step. */
+  readonly onStep?: (rows: readonly (readonly number[])[]) => void
 }
 
 /**
@@ -14,7 +16,7 @@ export interface GreedyOptions {
  * Ties go to the lower id, as torch.argmax on CPU.
  */
 export async function greedy(model: Seq2Seq, input: EncodeInput, options: GreedyOptions): Promise<number[][]> {
-  const { startId, eosId, padId, maxNewTokens } = options
+  const { startId, eosId, padId, maxNewTokens, onStep } = options
   const rows = input.inputIds.shape[0] as number
   const encoded = await model.encode(input)
   const made: number[][] = Array.from({ length: rows }, () => [])
@@ -28,6 +30,7 @@ export async function greedy(model: Seq2Seq, input: EncodeInput, options: Greedy
     for (const [row, tokens] of made.entries()) {
       if (!ended(tokens)) tokens.push(argmax(logits.data, ((row + 1) * length - 1) * vocab, vocab))
     }
+    onStep?.(made)
   }
   return made
 }

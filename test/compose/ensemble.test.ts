@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { answer } from '../../adapters/compose/answer.ts'
+import { writePromptFolder } from '../../adapters/artifact/folder.ts'
+import { answer, answers } from '../../adapters/compose/answer.ts'
 import { evaluatePrompts, transferTable, type EvaluateOptions, type EvaluateResult } from '../../adapters/compose/evaluate.ts'
+import { openPrompt } from '../../adapters/compose/open-prompt.ts'
 import { drainTraining, trainPrompt } from '../../adapters/compose/train.ts'
 import { joinAnswers } from '../../src/decode/ensemble.ts'
 
@@ -77,6 +79,51 @@ describe('several prompts in one batch', () => {
   })
 })
 
+describe('texts that come by and by', () => {
+  it('are answered as they come, those that are there together', async () => {
+    const seen: string[] = []
+    async function* coming(): AsyncGenerator<string> {
+      yield texts[0] as string
+      yield texts[1] as string
+      // The next text waits for the answers to these.
+      while (seen.length < 2) await new Promise((resolve) => setImmediate(resolve))
+      yield texts[2] as string
+    }
+    for await (const { text } of answers({ prompts: prompts.slice(0, 1), texts: coming(), model, threads: 1 })) seen.push(text)
+    expect(seen).toEqual(texts)
+  })
+
+  it('what breaks off is thrown after the answers before it', async () => {
+    async function* breaking(): AsyncGenerator<string> {
+      yield texts[0] as string
+      throw new RangeError('broken off')
+    }
+    const seen: string[] = []
+    const all = async (): Promise<void> => {
+      for await (const { text } of answers({ prompts: prompts.slice(0, 1), texts: breaking(), model, threads: 1 })) seen.push(text)
+    }
+    await expect(all()).rejects.toThrow('broken off')
+    expect(seen).toEqual(texts.slice(0, 1))
+  })
+
+  it('a generated text is told as it grows', async () => {
+    const bare = join(dir, 'bare')
+    const { labels: _, ...manifest } = (await openPrompt(prompts[0] as string)).manifest
+    await writePromptFolder({ ...(await openPrompt(prompts[0] as string)), manifest }, bare)
+    const grown: string[] = []
+    const [made] = await answer({
+      prompts: [bare],
+      texts: texts.slice(0, 1),
+      model,
+      threads: 1,
+      maxNewTokens: 6,
+      onText: (text, prompt, said) => text === texts[0] && prompt === bare && grown.push(said),
+    })
+    expect(grown.at(-1)).toBe(made?.generated)
+    expect(grown.every((said, at) => at === 0 || said.startsWith(grown[at - 1] as string))).toBe(true)
+  })
+})
+
 describe('eval', () => {
   it('measures every prompt as it measures it alone, and the ensemble beside their mean and best', async () => {
     const results = await evaluated({ ensemble: 'vote', bare: true })
@@ -120,8 +167,8 @@ describe('joinAnswers', () => {
     expect(joinAnswers([said('b'), said('a'), said('a'), said('b')], 'vote').answer).toBe('b')
   })
   it('the mean may overrule the majority', () => {
-    const answers = [said('a', 0.51, 0.49), said('a', 0.51, 0.49), said('b', 0.01, 0.99)]
-    expect([joinAnswers(answers, 'vote').answer, joinAnswers(answers, 'mean').answer]).toEqual(['a', 'b'])
+    const three = [said('a', 0.51, 0.49), said('a', 0.51, 0.49), said('b', 0.01, 0.99)]
+    expect([joinAnswers(three, 'vote').answer, joinAnswers(three, 'mean').answer]).toEqual(['a', 'b'])
   })
   it('other labels are refused, in another order they are not', () => {
     expect(() => joinAnswers([said('a', 0.5, 0.5), said('a', 0.5, 0.3, 0.2)], 'mean')).toThrow(

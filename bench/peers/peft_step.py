@@ -23,6 +23,7 @@ parser.add_argument("--write-weights", help="save the model's weights and config
 args = parser.parse_args()
 
 torch.set_num_threads(args.threads)
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 base = load(args.model, args.dropout)
 if args.write_weights:
     base.save_pretrained(args.write_weights)
@@ -62,4 +63,5 @@ for line in sys.stdin:
     with open("/proc/self/statm", encoding="ascii") as statm:
         rss = int(statm.read().split()[1]) * 4096 / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(json.dumps({"ms": ms, "rss_mb": rss, "peak_mb": peak, "loss": loss}), flush=True)
+    gpu = {"gpu_mb": torch.cuda.max_memory_reserved() / 1e6} if args.device == "cuda" else {}
+    print(json.dumps({"ms": ms, "rss_mb": rss, "peak_mb": peak, "loss": loss, **gpu}), flush=True)

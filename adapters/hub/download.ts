@@ -20,13 +20,17 @@ const machine = (): string => hostname().replace(/[^\w]/g, '_')
 /** `NAME.MACHINE-PID-RANDOM.incomplete`: says whose it is, so that the rest of a killed process can be taken over. */
 const incompleteName = (path: string): string => `${path}.${machine()}-${process.pid}-${randomBytes(6).toString('hex')}.incomplete`
 
-/** Takes over what a dead process of this machine had of the same file; the rename decides who gets it. */
+/** Paths that this process is writing. */
+const writing = new Set<string>()
+
+/** Takes over what a dead process of this machine, or a download that gave up, had of the same file; the rename decides who gets it. */
 async function adopt(path: string, mine: string): Promise<void> {
   const prefix = `${basename(path)}.${machine()}-`
   const names = await readdir(dirname(path)).catch(() => [])
   for (const name of names) {
     const pid = name.startsWith(prefix) && name.endsWith('.incomplete') ? Number(name.slice(prefix.length).split('-')[0]) : Number.NaN
-    if (Number.isNaN(pid) || isAlive(pid)) continue
+    const isFree = pid === process.pid ? !writing.has(join(dirname(path), name)) : !isAlive(pid)
+    if (Number.isNaN(pid) || !isFree) continue
     if (
       await rename(join(dirname(path), name), mine).then(
         () => true,
@@ -38,6 +42,7 @@ async function adopt(path: string, mine: string): Promise<void> {
 }
 
 interface Sink {
+  readonly path: string
   readonly file: FileHandle
   got: number
   digest: ReturnType<typeof startDigest>
@@ -52,7 +57,7 @@ async function restart(sink: Sink, wanted: RemoteFile): Promise<void> {
 /** What is there already counts as received, if it is not too much. */
 async function openSink(path: string, wanted: RemoteFile): Promise<Sink> {
   const file = await open(path, 'a+')
-  const sink: Sink = { file, got: 0, digest: startDigest(wanted.digest, wanted.size) }
+  const sink: Sink = { path, file, got: 0, digest: startDigest(wanted.digest, wanted.size) }
   for await (const part of createReadStream(path)) {
     sink.digest.update(part as Buffer)
     sink.got += (part as Buffer).length
@@ -76,6 +81,11 @@ function idleTimer(ms: number): { signal: AbortSignal; touch(): void; stop(): vo
   }
 }
 
+const diskError = ({ path }: Pick<Sink, 'path'>, cause: unknown): HubError =>
+  new HubError('hub-disk', `Cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}. Make room, or set HF_HOME.`, {
+    cause,
+  })
+
 async function receive(access: HubAccess, url: string, wanted: RemoteFile, sink: Sink, onBytes: (count: number) => void): Promise<void> {
   const timeoutMs = access.timeoutMs ?? TIMEOUT_MS
   const idle = idleTimer(timeoutMs)
@@ -95,7 +105,10 @@ async function receive(access: HubAccess, url: string, wanted: RemoteFile, sink:
         await restart(sink, wanted)
         throw new Passing('hub-corrupt', `${shownUrl(url)} sent more than the ${wanted.size} bytes that the repository lists.`)
       }
-      await sink.file.write(part)
+      // Unlike write, this never stops half-way without a word.
+      await sink.file.appendFile(part).catch((cause: unknown) => {
+        throw diskError(sink, cause)
+      })
       sink.digest.update(part)
       sink.got += part.length
       onBytes(part.length)
@@ -125,7 +138,10 @@ export async function download(
   await mkdir(dirname(path), { recursive: true })
   const beside = incompleteName(path)
   await adopt(path, beside)
+  writing.add(beside)
   const sink = await openSink(beside, wanted)
+  let most = sink.got
+  const moved = (): boolean => sink.got > most && (most = sink.got) > 0
   const attempt = async (): Promise<void> => {
     if (sink.got < wanted.size) await receive(access, url, wanted, sink, onBytes)
     if (sink.got < wanted.size)
@@ -139,15 +155,18 @@ export async function download(
     )
   }
   try {
-    await withRetries(attempt, { clock: access.clock ?? systemClock, attempts: access.attempts ?? ATTEMPTS, signal: access.signal })
+    const { clock = systemClock, attempts = ATTEMPTS, signal } = access
+    await withRetries(attempt, { clock, attempts, signal, moved })
     await sink.file.sync()
     await sink.file.close()
     await rename(beside, path)
   } catch (error) {
     await sink.file.close().catch(() => {})
-    // Sound so far and worth resuming, but this process has given up: the next one starts anew rather than trust a name.
-    await rm(beside, { force: true })
-    if (error instanceof HubError) throw error
-    throw new HubError('hub-disk', `Cannot write ${path}: ${error instanceof Error ? error.message : String(error)}.`, { cause: error })
+    // What came is kept for the next pull, which verifies it with the rest; a full disk is not kept full.
+    const coded = error instanceof HubError || access.signal?.aborted ? error : diskError({ path }, error)
+    if (sink.got === 0 || (coded instanceof HubError && coded.code === 'hub-disk')) await rm(beside, { force: true })
+    throw coded
+  } finally {
+    writing.delete(beside)
   }
 }

@@ -57,16 +57,23 @@ export function parseRetryAfter(header: string | null, now: number): number | un
   return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }
 
-/** Runs `work` until it succeeds, fails for good, or has had its tries. */
+/** Runs `work` until it succeeds, fails for good, or has had its tries; with `moved`, those since it last came further. */
 export async function withRetries<T>(
   work: (attempt: number) => Promise<T>,
-  options: { readonly clock: Clock; readonly attempts?: number; readonly random?: () => number; readonly signal?: AbortSignal | undefined },
+  options: {
+    readonly clock: Clock
+    readonly attempts?: number
+    readonly random?: () => number
+    readonly signal?: AbortSignal | undefined
+    readonly moved?: () => boolean
+  },
 ): Promise<T> {
   const { clock, attempts = ATTEMPTS, random = Math.random, signal } = options
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work(attempt)
     } catch (error) {
+      if (options.moved?.()) attempt = 1
       if (!(error instanceof Passing) || attempt >= attempts) throw error
       if ((error.retryAfterMs ?? 0) > LONGEST_WAIT_MS) throw error
       const backOff = FIRST_WAIT_MS * 2 ** (attempt - 1) * (0.5 + random() / 2)

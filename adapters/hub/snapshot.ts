@@ -115,8 +115,8 @@ async function fetchFiles(
       stop.abort(error)
     }
   })
-  if (failure !== undefined) throw failure
   if (options.signal?.aborted) throw new HubError('hub-aborted', `The pull of ${repo.name} was stopped.`, { cause: options.signal.reason })
+  if (failure !== undefined) throw failure
   return downloadedBytes
 }
 

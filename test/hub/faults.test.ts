@@ -1,5 +1,5 @@
 /** Each step of push and pull, spoilt once or for good: afterwards the old state or the new one, and a rerun succeeds. */
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { HubError, SoftPromptError } from '../../src/errors.ts'
@@ -143,7 +143,6 @@ const spoilFiles =
 describe('for good', () => {
   it.each([
     [{ kind: 'drop' }, 'hub-unreachable'],
-    [{ kind: 'short' }, 'hub-truncated'],
     [{ kind: 'corrupt' }, 'hub-corrupt'],
     [{ kind: 'status', status: 500 }, 'hub-unavailable'],
     [{ kind: 'status', status: 429, retryAfter: '7' }, 'hub-rate-limited'],
@@ -168,6 +167,46 @@ describe('for good', () => {
     expect(clock.waits.every((ms) => ms >= 7000)).toBe(code === 'hub-rate-limited')
     await pullPrompt({ ...options, cacheDir, out, force: true })
     expect(isOneOf(await readFiles(out), promptFiles(2))).toBe(true)
+  })
+
+  it('a download that breaks goes on as long as bytes come; what came is kept when it gives up or is stopped', async () => {
+    const server = await hub()
+    const log = Buffer.from(Array.from({ length: 300_000 }, (_, step) => `{"step":${step},"loss":1}`).join('\n'))
+    const files = promptFiles(1).set('training_log.jsonl', log)
+    await pushPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, dir: await writeFiles(join(await folder(), 'big'), files) })
+    const cacheDir = await folder()
+    const kept = async (): Promise<number[]> => {
+      const names = (await readdir(cacheDir, { recursive: true })).filter((name) => name.endsWith('.incomplete'))
+      return Promise.all(names.map(async (name) => (await stat(join(cacheDir, name))).size))
+    }
+    // More breaks than a request has tries, then nothing more.
+    let sent = 0
+    const proxy = await faultProxy(server, ({ url }) =>
+      url?.includes('training_log') ? (++sent <= 7 ? { kind: 'short' } : { kind: 'status', status: 500 }) : undefined,
+    )
+    const options = { repo: 'me/sst2', cacheDir, clock: quickClock() }
+    await expect(pullPrompt({ ...options, hubUrl: proxy.url })).rejects.toMatchObject({ code: 'hub-unavailable' })
+    expect(sent).toBe(7 + 4)
+    const [first = 0, ...others] = await kept()
+    expect([first > 0.99 * log.length, others]).toEqual([true, []])
+    // The caller stops: said so, and kept too.
+    const stop = new AbortController()
+    const hanging = await faultProxy(server, ({ url }) => {
+      if (!url?.includes('training_log')) return undefined
+      setTimeout(() => stop.abort(new RangeError('enough')), 20)
+      return { kind: 'hang' }
+    })
+    await expect(pullPrompt({ ...options, hubUrl: hanging.url, signal: stop.signal })).rejects.toMatchObject({ code: 'hub-aborted' })
+    expect(await kept()).toEqual([first])
+    const ranges: string[] = []
+    const watched: typeof fetch = (input, init) => {
+      ranges.push(new Headers(init?.headers).get('range') ?? '')
+      return fetch(input, init)
+    }
+    const { dir } = await pullPrompt({ ...options, hubUrl: server.url, fetch: watched })
+    expect(ranges).toContain(`bytes=${first}-`)
+    expect(isOneOf(await readFiles(dir), files)).toBe(true)
+    expect(await kept()).toEqual([])
   })
 
   it('a truncated download goes on where it stopped', async () => {

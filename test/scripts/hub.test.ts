@@ -1,5 +1,6 @@
 /** `soft-prompts hub` as people run it: pushed to and pulled from with what it prints; one hub a folder; a warning where others can reach it. */
 import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { commit, createRepo } from '@huggingface/hub'
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
@@ -64,9 +65,10 @@ it('serves a folder: what it prints is enough to push and pull; a second hub is 
   expect(await stop()).toBe(0)
 })
 
-it('shows how much of a base model has come', async () => {
+it('shows how much of a base model has come, and says where the disk is full', async () => {
   const { url } = await hub()
-  for (const [name, value] of Object.entries({ HF_ENDPOINT: url, HF_TOKEN: TOKEN, HF_HOME: await folder(), HF_HUB_CACHE: '' }))
+  const home = await folder()
+  for (const [name, value] of Object.entries({ HF_ENDPOINT: url, HF_TOKEN: TOKEN, HF_HOME: home, HF_HUB_CACHE: '' }))
     vi.stubEnv(name, value)
   const access = { repo: 'me/base', hubUrl: url, accessToken: TOKEN }
   await createRepo(access)
@@ -76,6 +78,9 @@ it('shows how much of a base model has come', async () => {
   const prompt = promptFiles()
   prompt.set('adapter_config.json', Buffer.from(String(prompt.get('adapter_config.json')).replace('google-t5/t5-small', 'me/base')))
   await pushPrompt({ dir: await writeFiles(await folder(), prompt), repo: 'me/sst2', hubUrl: url, token: TOKEN })
+  const full = await cli.run(['pull', 'me/sst2', '--base', 'weights'], { fileKb: 8000 })
+  expect(full).toMatchObject({ code: 1, stderr: expect.stringMatching(/Cannot write .*EFBIG.*\[hub-disk\]/) })
+  expect((await readdir(home, { recursive: true })).filter((name) => /incomplete|\.lock$/.test(name))).toEqual([])
   const { code, stderr } = await cli.run(['pull', 'me/sst2', '--base', 'weights'])
   expect(code).toBe(0)
   expect(stderr).toMatch(/^base model, MB \d+\/20 /m)

@@ -6,7 +6,8 @@ import { partsOf } from './attach.ts'
 export interface LoadOptions {
   /** As in transformers.js: `fp32`, `q8`, … or one for each file. */
   readonly dtype?: string | Readonly<Record<string, string>>
-  readonly device?: string
+  /** As in transformers.js: `cpu`, `webgpu`, … or one for each file; the encoder's default is the decoder's. */
+  readonly device?: string | Readonly<Record<string, string>>
   readonly session_options?: Readonly<Record<string, unknown>>
 }
 
@@ -84,8 +85,8 @@ export async function loadStock(
     model_file_name: 'decoder_model_merged',
   })
   const decoder = partsOf(alone).sessions['model'] as StockSession
-  const { device } = decoder.config
-  const dtype = encoderDtype(options.dtype, config, decoder.config)
+  const device = (typeof options.device === 'object' ? options.device['encoder_model'] : undefined) ?? decoder.config.device
+  const dtype = encoderDtype(options.dtype, config, decoder.config.dtype, device)
   type ModelClass = new (config: unknown, sessions: object, configs: object) => PreTrainedModel
   const exported = hub as unknown as Readonly<Record<string, ModelClass | undefined>>
   const Model = exported[config.architectures?.[0] ?? ''] ?? (hub.T5ForConditionalGeneration as unknown as ModelClass)
@@ -110,9 +111,9 @@ interface StockConfig {
 }
 
 /** What transformers.js selects for the encoder (utils/dtypes.js): one dtype holds for all files; where files have their own, the device's default. */
-function encoderDtype(given: LoadOptions['dtype'], config: StockConfig, decoder: StockSession['config']): string {
+function encoderDtype(given: LoadOptions['dtype'], config: StockConfig, decoder: string, device: string): string {
   const dtype = given === 'auto' ? config['transformers.js_config']?.dtype : given
-  return typeof dtype === 'object' ? (dtype['encoder_model'] ?? (decoder.device === 'wasm' ? 'q8' : 'fp32')) : decoder.dtype
+  return typeof dtype === 'object' ? (dtype['encoder_model'] ?? (device === 'wasm' ? 'q8' : 'fp32')) : decoder
 }
 
 /** Endings of the encoder's and the merged decoder's file names for a dtype option. */

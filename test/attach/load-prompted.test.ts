@@ -130,6 +130,22 @@ describe('loadPrompted', () => {
     await own.dispose()
   })
 
+  it('takes dtype and device for each file, as transformers.js does', async () => {
+    const dtype = { encoder_model: 'q8', decoder_model_merged: 'fp32' }
+    const own = await loadPrompted(promptOf(model, 'a'), {
+      base: folderOf(model),
+      dtype,
+      device: { encoder_model: 'cpu', decoder_model_merged: 'cpu' },
+    })
+    const sessions = (own.stock.model as unknown as { sessions: Record<string, { config: unknown }> }).sessions
+    expect([sessions['model']?.config, sessions['decoder_model_merged']?.config]).toEqual([
+      { dtype: 'q8', device: 'cpu' },
+      { dtype: 'fp32', device: 'cpu' },
+    ])
+    expect(own.warnings.join()).toContain('dynamically quantised')
+    await own.dispose()
+  })
+
   it('asks which prompt, when there are several', async () => expect(await codeOf(pipe('text'))).toBe('prompt-choice'))
   it('names an unknown prompt', async () => expect(await codeOf(pipe('text', { soft_prompt: 'zz' }))).toBe('prompt-unknown'))
   it('says that a template wants fields', async () => expect(await codeOf(pipe('text', { soft_prompt: 'b' }))).toBe('template-fields'))

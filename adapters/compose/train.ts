@@ -1,6 +1,6 @@
 /** Trains a prompt from a base model and data files into a folder: the library's `train`. */
-import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
@@ -8,15 +8,15 @@ import { ConfigError } from '../../src/errors.ts'
 import type { Metric } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { buildStep } from '../../src/t5/step.ts'
-import { adviseBase, adviseLabels } from '../../src/train/advice.ts'
+import { adviseBase, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
 import { usualTargets } from '../../src/train/batches.ts'
 import { checkResume } from '../../src/train/checkpoint.ts'
+import { largestBatch, trainingBytes } from '../../src/train/estimate.ts'
 import { evaluate } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 import type { TrainOptions } from '../../src/train/loop.ts'
 import type { TrainRecipe } from '../../src/train/recipe.ts'
-import type { RunIdentity } from '../../src/train/state.ts'
 import { trainTogether } from '../../src/train/together.ts'
 import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
@@ -28,7 +28,8 @@ import { openBase } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
 import { openRunFolder } from './run-folder.ts'
 import { finishedPrompt, manifestOf } from './trained-prompt.ts'
-import { initialPrompt, prepareTask, tasksOf, type PreparedTask, type TrainTask } from './training-task.ts'
+import { openLanes, type Lane, type Whose } from './training-lanes.ts'
+import { prepareTask, tasksOf, type PreparedTask, type TrainTask } from './training-task.ts'
 
 /** `data` and the rest of a task stand here, or in `tasks`; what stands here holds for every task that does not say otherwise. */
 export interface TrainPromptOptions extends Partial<TrainTask>, OpenEngineOptions {
@@ -54,14 +55,6 @@ export interface TrainPromptOptions extends Partial<TrainTask>, OpenEngineOption
   readonly failures?: number
 }
 
-/** Which of several prompts that train together is meant. */
-export interface Whose {
-  /** Where there are several tasks. */
-  readonly name?: string
-  /** Where there are several seeds. */
-  readonly seed?: number
-}
-
 export type TrainPromptEvent =
   | (TrainEvent & Whose)
   /** One for each task. */
@@ -78,6 +71,8 @@ export type TrainPromptEvent =
       readonly seeds: number
       /** The step the run goes on from. */
       readonly resumedAt: number
+      /** About the most that the whole run's process will take. */
+      readonly memoryBytes: number
     }
   | ({ readonly type: 'written'; readonly dir: string } & Whose)
 
@@ -98,17 +93,8 @@ export interface TrainedRun extends TrainPromptResult {
   readonly dir: string
 }
 
-interface Lane {
-  readonly task: PreparedTask
-  readonly whose: Whose
-  readonly seed: number
-  readonly dir: string
-  readonly identity: RunIdentity
-  readonly initial: Float32Array
-}
-
-const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
-const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+/** Of the machine or the container; older Nodes only know the machine. */
+const availableBytes = (): number => process.availableMemory?.() ?? totalmem()
 
 /**
  * Trains and writes a soft prompt, or several in one batch. Yields progress; returns the result.
@@ -131,28 +117,19 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     Promise.all(named.map((task) => prepareTask(task, options.recipe ?? {}, opening))),
   ])
   const described = await baseModel(base)
-  const lanes = await Promise.all(
-    tasks.flatMap((task) =>
-      Array.from({ length: seeds }, async (_, index): Promise<Lane> => {
-        const { name, data, dev } = task
-        const recipe = { ...task.recipe, seed: task.recipe.seed + index, engine: engine.name }
-        const initial = await initialPrompt(task, recipe, base)
-        const identity: RunIdentity = {
-          recipe,
-          data: data.sha256,
-          ...(dev ? { dev: dev.sha256 } : {}),
-          base: sha256(JSON.stringify(described.fingerprint ?? described.id)),
-          start: sha256(bytesOf(initial)),
-        }
-        const { seed } = recipe
-        const whose = { ...(name === undefined ? {} : { name }), ...(seeds === 1 ? {} : { seed }) }
-        const dir = join(options.out, ...(name === undefined ? [] : [name]), ...(seeds === 1 ? [] : [`seed-${seed}`]))
-        return { task, whose, seed, dir, identity, initial }
-      }),
-    ),
-  )
+  const lanes = await openLanes(tasks, seeds, base, { described, engine: engine.name, out: options.out })
   const folder = await openRunFolder(options.out, lanes.length, options)
   for (const [index, saved] of (folder.saved ?? []).entries()) checkResume(saved.identity, (lanes[index] as Lane).identity)
+  const targetTokens = Math.max(...tasks.map(({ encoded, recipe }) => usualTargets(encoded.examples, recipe)))
+  const { zLoss, dropout: rate } = (tasks[0] as PreparedTask).recipe
+  const graph = buildStep(base.config, { targetTokens, zLoss, dropout: rate })
+  const memoryBytes = trainingBytes(
+    graph,
+    base.weights,
+    engine.capabilities,
+    lanes.map(({ task, identity }) => largestBatch(task.encoded.examples, identity.recipe)),
+    { count: lanes.length, length: (tasks[0] as PreparedTask).recipe.length },
+  )
   for (const [index, { name, data, dev, labels, encoded }] of tasks.entries()) {
     yield {
       type: 'prepared',
@@ -166,18 +143,17 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
       recipe: { ...(tasks[index] as PreparedTask).recipe, engine: engine.name },
       seeds,
       resumedAt: folder.saved?.[index * seeds]?.step ?? 0,
+      memoryBytes,
     }
   }
-  for (const advice of adviseBase(base.id, base.config.width)) yield { type: 'warning', step: 0, ...advice }
+  for (const advice of [...adviseBase(base.id, base.config.width), ...adviseMemory(memoryBytes, availableBytes())])
+    yield { type: 'warning', step: 0, ...advice }
   for (const { name, labels, dev } of tasks) {
     const devTargets = dev?.examples.map(({ target }) => target)
     for (const advice of labels ? adviseLabels(labels, base.tokenizer, devTargets) : [])
       yield { type: 'warning', step: 0, ...(name === undefined ? {} : { name }), ...advice }
   }
 
-  const targetTokens = Math.max(...tasks.map(({ encoded, recipe }) => usualTargets(encoded.examples, recipe)))
-  const { zLoss, dropout: rate } = (tasks[0] as PreparedTask).recipe
-  const graph = buildStep(base.config, { targetTokens, zLoss, dropout: rate })
   const program = await engine.load(graph, base.weights)
   let model: Promise<Seq2Seq> | undefined
   const seq2seq = (): Promise<Seq2Seq> => (model ??= emittedSeq2Seq(engine, base.config, base.weights))
@@ -249,6 +225,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
         maxNewTokens: recipe.maxTargetTokens,
         failures: options.failures ?? 0,
         model: seq2seq,
+        ...(options.signal ? { signal: options.signal } : {}),
       })
       const facts = { ...manifestOf(task, identity.recipe, options.createdBy ?? (await createdBy())), base: described }
       const prompt = finishedPrompt(state, base, facts, found)
@@ -256,6 +233,10 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
       await folder.publishLog(lane, join(dir, LOG_FILE))
       await writePromptFolder(prompt, dir, { log: LOG_FILE, heads: base.config.heads, layers: base.config.encoderLayers })
       await writeCard(dir)
+      if (options.signal?.aborted) {
+        const message = `Stopped before all that the card shows was measured; the prompt in ${dir} is whole.`
+        yield { type: 'warning', code: 'evidence-stopped', message, step: state.step, ...whose }
+      }
       yield { type: 'written', dir, ...whose }
       const { bestStep, metrics } = prompt.manifest
       runs.push({ ...run, prompt, ...(bestStep === undefined ? {} : { bestStep }), ...(metrics ? { metrics } : {}) })

@@ -1,5 +1,6 @@
 /** A training run for people: what it is about to do, a bar with loss, metric and time left, warnings, and the result. */
-import type { TrainPromptEvent, TrainPromptResult, Whose } from '../../adapters/compose/train.ts'
+import type { TrainPromptEvent, TrainPromptResult } from '../../adapters/compose/train.ts'
+import type { Whose } from '../../adapters/compose/training-lanes.ts'
 import type { Metric } from '../../src/prompt/manifest.ts'
 import type { Output, Progress } from './output.ts'
 
@@ -54,7 +55,7 @@ export function trainingView(out: Output, dir: string): TrainingView {
       )
       if (!recipeTold)
         out.line(
-          `${recipe.length} virtual tokens, ${recipe.steps} steps of ${recipe.batch * recipe.accumulate}, ${recipe.optimizer} at ${recipe.learningRate}, seed ${recipe.seed}${event.seeds > 1 ? ` to ${recipe.seed + event.seeds - 1} together` : ''}`,
+          `${recipe.length} virtual tokens, ${recipe.steps} steps of ${recipe.batch * recipe.accumulate}, ${recipe.optimizer} at ${recipe.learningRate}, seed ${recipe.seed}${event.seeds > 1 ? ` to ${recipe.seed + event.seeds - 1} together` : ''}; about ${(event.memoryBytes / 1e9).toFixed(1)} GB of memory`,
         )
       if (event.resumedAt > 0 && !recipeTold) out.line(`going on after step ${event.resumedAt}`)
       recipeTold = true

@@ -36,6 +36,19 @@ export function adviseBase(id: string, width: number): Advice[] {
   return advice
 }
 
+const gb = (bytes: number): string => (bytes / 1e9).toFixed(1)
+
+/** Advice where a run will hardly fit into memory. */
+export function adviseMemory(neededBytes: number, availableBytes: number): Advice[] {
+  if (neededBytes <= availableBytes) return []
+  return [
+    {
+      code: 'memory-short',
+      message: `The run takes about ${gb(neededBytes)} GB of memory, and ${gb(availableBytes)} GB are free. Take a smaller --batch with --accumulate (the same updates), a smaller --max-input or --length.`,
+    },
+  ]
+}
+
 /** Advice on label words: the same pieces for two, unknown pieces, development answers that are no label. */
 export function adviseLabels(labels: readonly string[], tokenizer: Tokenizer, devTargets: readonly string[] = []): Advice[] {
   const advice: Advice[] = []

@@ -1,7 +1,7 @@
 /** Advice before a run: said where it helps, silent elsewhere. */
 import { expect, it } from 'vitest'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
-import { adviseBase, adviseLabels } from '../../src/train/advice.ts'
+import { adviseBase, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
 
 const codes = (advice: readonly { code: string }[]): string[] => advice.map(({ code }) => code)
 
@@ -22,4 +22,11 @@ it('labels that cannot be told apart, unknown characters, answers outside them',
   expect(codes(adviseLabels(['negative', 'positive'], tokenizer, ['positive']))).toEqual([])
   expect(codes(adviseLabels(['yes', ' yes '], tokenizer))).toEqual(['labels-same'])
   expect(codes(adviseLabels(['ja', '否'], tokenizer, ['nein', 'ja']))).toEqual(['label-unknown-piece', 'dev-labels'])
+})
+
+it('a run that takes more memory than there is', () => {
+  expect(adviseMemory(2e9, 3e9)).toEqual([])
+  expect(adviseMemory(2.56e9, 1e9)).toMatchObject([
+    { code: 'memory-short', message: expect.stringContaining('2.6 GB of memory, and 1.0 GB') },
+  ])
 })

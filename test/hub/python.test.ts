@@ -8,7 +8,7 @@ import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import { promptCard } from '../../hub-cards/prompt.ts'
 import { renderCard } from '../../src/card/card.ts'
-import { folder, hub, promptFiles, promptFolder, readFiles, TOKEN, writeFiles } from './helpers.ts'
+import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, TOKEN, writeFiles } from './helpers.ts'
 
 const python = process.env['SOFT_PROMPTS_PYTHON'] ?? resolve(import.meta.dirname, '../../.peers/bin/python')
 const has = (modules: string): boolean => {
@@ -81,6 +81,25 @@ print(first)`
     const pulled = await pullPrompt({ repo: 'me/sst2', hubUrl: url, token: TOKEN, cacheDir: join(fresh, 'hub') })
     const found = await run('http://127.0.0.1:9', fresh, script.replace('"me/sst2"', '"me/sst2", local_files_only=True'))
     expect(found).toBe(pulled.dir)
+  })
+
+  it('pulls at the same time as we do into one cache', async () => {
+    const server = await hub()
+    const log = Buffer.from(Array.from({ length: 60_000 }, (_, step) => `{"step":${step},"loss":1}`).join('\n'))
+    const files = promptFiles().set('training_log.jsonl', log)
+    await pushPrompt({ dir: await writeFiles(join(await folder(), 'big'), files), repo: 'me/sst2', hubUrl: server.url, token: TOKEN })
+    // One file comes late, so that all are under way at once.
+    const proxy = await faultProxy(server, ({ url, method }) =>
+      method === 'GET' && url?.includes('training_log') ? { kind: 'delay', ms: 2000 } : undefined,
+    )
+    const home = await folder()
+    const script = 'from huggingface_hub import snapshot_download; print(snapshot_download("me/sst2"))'
+    const theirs = [run(proxy.url, home, script), run(proxy.url, home, script)]
+    const pull = async (): Promise<string> =>
+      (await pullPrompt({ repo: 'me/sst2', hubUrl: proxy.url, token: TOKEN, cacheDir: join(home, 'hub') })).dir
+    const dirs = await Promise.all([...theirs, pull(), pull()])
+    expect(new Set(dirs).size).toBe(1)
+    expect(await readFiles(dirs[0] as string)).toEqual(files)
   })
 
   it('takes a private repository for a missing one without a token, and reads error codes', async () => {

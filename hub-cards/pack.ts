@@ -28,7 +28,7 @@ import { loadPrompted } from 'soft-prompts/transformers'
 
 const pipe = await loadPrompted({
 {{ load }}
-}{% if not named %}, { base: './t5' }{% endif %})
+}{{ base_option }})
 {% if classifies %}
 console.log(await pipe.classify({{ input }}, { soft_prompt: {{ chosen }} }))
 {% else %}

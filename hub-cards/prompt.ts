@@ -26,7 +26,7 @@ In JavaScript, with [soft-prompts](https://www.npmjs.com/package/soft-prompts) a
 \`\`\`js
 import { loadPrompted } from 'soft-prompts/transformers'
 
-const pipe = await loadPrompted({{ prompt_ref }}{% if not named %}, { base: './t5' }{% endif %})
+const pipe = await loadPrompted({{ prompt_ref }}{{ base_option }})
 {% if classifies %}
 console.log(await pipe.classify({{ input }}))
 {% else %}
@@ -34,6 +34,21 @@ console.log(await pipe({{ input }}))
 {% endif %}
 \`\`\`
 
+{% if repo_ref and on_hub %}
+In a web page, in a module that Vite or another bundler builds; it takes prompt and base from the Hub:
+
+\`\`\`js
+import { loadPrompted } from 'soft-prompts/transformers'
+
+const pipe = await loadPrompted({{ prompt_ref }}, { device: 'wasm' }) // or 'webgpu'
+{% if classifies %}
+document.body.append(JSON.stringify(await pipe.classify({{ input }})))
+{% else %}
+document.body.append(JSON.stringify(await pipe({{ input }})))
+{% endif %}
+\`\`\`
+
+{% endif %}
 {% if repo_ref and named %}
 With onnxruntime alone, on the base model's stock encoder file (any runtime that runs it will do):
 
@@ -68,13 +83,13 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 tokenizer, model = AutoTokenizer.from_pretrained({{ base_ref }}), AutoModelForSeq2SeqLM.from_pretrained({{ base_ref }})
-prompt = load_file({% if repo_ref %}hf_hub_download({{ repo_ref }}, "adapter_model.safetensors"){% else %}"adapter_model.safetensors"{% endif %})["prompt_embeddings"][:{{ length }}]
+prompt = load_file({% if repo_ref %}hf_hub_download({{ repo_ref }}, "adapter_model.safetensors"){% else %}{{ adapter_ref }}{% endif %})["prompt_embeddings"][:{{ length }}]
 embedded = model.get_input_embeddings()(tokenizer({{ python_input }}, return_tensors="pt").input_ids)
 answer = model.generate(inputs_embeds=torch.cat([prompt[None].to(model.dtype), embedded], dim=1), max_new_tokens={{ max_tokens }})
 print(tokenizer.decode(answer[0], skip_special_tokens=True))
 \`\`\`
 
-With PEFT 0.21.0 and transformers 4.57.6, or transformers 5.18.0, which has renamed a hook that this PEFT reads:
+With PEFT 0.21.0 and transformers 5.18.0, the versions it was run with; that transformers has renamed a hook which this PEFT reads:
 
 \`\`\`python
 from peft import PeftModel
@@ -83,7 +98,7 @@ from transformers import AutoTokenizer, T5ForConditionalGeneration as T5
 if not hasattr(T5, "_prepare_encoder_decoder_kwargs_for_generation"):
     T5._prepare_encoder_decoder_kwargs_for_generation = T5._prepare_text_encoder_decoder_kwargs_for_generation
 tokenizer = AutoTokenizer.from_pretrained({{ base_ref }})
-model = PeftModel.from_pretrained(T5.from_pretrained({{ base_ref }}), {% if repo_ref %}{{ repo_ref }}{% else %}"."{% endif %})
+model = PeftModel.from_pretrained(T5.from_pretrained({{ base_ref }}), {{ prompt_ref }})
 answer = model.generate(**tokenizer({{ python_input }}, return_tensors="pt"), max_new_tokens={{ max_tokens }})
 print(tokenizer.decode(answer[0], skip_special_tokens=True))
 \`\`\`
@@ -184,6 +199,23 @@ The pieces of the vocabulary that lie nearest to {% if nearest_of > nearest|leng
 | {{ row.input }} | {{ row.expected }} | {{ row.answered }} |
 {% endfor %}
 <!-- /soft-prompts:failures -->
+
+{% endif %}
+{% if checks %}
+<!-- soft-prompts:checks -->
+## Checked on
+
+| encoder of the base | is | embedding drift |{% if checked_texts %} output drift |{% endif %}
+
+|---|---|---:|{% if checked_texts %}---:|{% endif %}
+
+{% for check in checks %}
+| {{ check.file }} | {{ check.answer }} | {{ check.drift }} |{% if checked_texts %} {{ check.output }} |{% endif %}
+
+{% endfor %}
+
+Drift: relative RMS difference of the embedding rows in the fingerprint from those it was trained on{% if checked_texts %}; and of the encoder's output behind the prompt from the float file's, on {{ checked_texts }} texts{% endif %}.
+<!-- /soft-prompts:checks -->
 
 {% endif %}
 <!-- soft-prompts:limits -->

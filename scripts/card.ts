@@ -9,19 +9,32 @@ export const card: Command = command({
     repo: { kind: 'string', value: 'owner/name', help: 'repository that the snippets name' },
     license: { kind: 'string', value: 'id', help: 'licence, such as apache-2.0' },
     language: { kind: 'strings', value: 'code', help: 'languages' },
+    model: {
+      kind: 'string',
+      value: 'id|dir',
+      help: 'base model: find the nearest words of the virtual tokens in it, where they are not on record',
+    },
+    check: {
+      kind: 'string',
+      value: 'id|dir',
+      help: "base model's ONNX files: check the prompt on each encoder there, float and quantised",
+    },
     preview: { kind: 'string', value: 'file.html', help: 'write the page as the Hub would show it, and nothing else' },
     print: { kind: 'boolean', help: 'print the card and write nothing' },
   },
   examples: [
     'soft-prompts card ./my-prompt --repo me/t5-small-sst2 --license apache-2.0 --language en',
+    'soft-prompts card ./my-prompt --model ./t5-small --check ./t5-small',
     'soft-prompts card ./my-prompt --preview card.html',
   ],
-  async run([dir = ''], { repo, license, language, preview, print }, out) {
+  async run([dir = ''], { repo, license, language, model, check, preview, print }, out) {
     const { renderCardFiles, writeCard } = await import('../adapters/compose/card.ts')
     const options = {
       ...(repo === undefined ? {} : { repo }),
       ...(license === undefined ? {} : { license }),
       ...(language === undefined ? {} : { language }),
+      ...(model === undefined ? {} : { model }),
+      ...(check === undefined ? {} : { check }),
     }
     if (preview !== undefined) {
       const { previewCard } = await import('../adapters/compose/preview.ts')

@@ -50,11 +50,12 @@ export function parseManifest(text: string): Manifest {
 /** Writes a manifest: fixed order of fields, two spaces, a final newline. */
 export function formatManifest(manifest: Manifest): string {
   const { base, unknown = {}, files, generation, ...rest } = manifest
+  const known = { ...(renamed(rest, snake) as Record<string, unknown>), ...(generation ? { generation } : {}) }
+  const order = [...KNOWN_FIELDS]
   const wire = {
     version: MANIFEST_VERSION,
     base_model: renamed(base, snake),
-    ...(renamed(rest, snake) as object),
-    ...(generation ? { generation } : {}),
+    ...Object.fromEntries(Object.entries(known).toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))),
     // Fields of a newer writer never stand in for ours.
     ...Object.fromEntries(Object.entries(unknown).filter(([key]) => !KNOWN_FIELDS.has(key))),
     ...(files ? { files } : {}),

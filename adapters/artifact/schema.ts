@@ -62,6 +62,15 @@ const DATA = {
 const Failures = v.pipe(v.array(ours({ input: Text, expected: Text, answered: Text })), v.maxLength(100))
 const Nearest = v.pipe(v.array(v.pipe(v.array(v.pipe(v.string(), v.maxLength(200))), v.maxLength(20))), v.maxLength(20_000))
 
+const EncoderCheck = ours({
+  file: Text,
+  sha256: Sha256,
+  answer: v.picklist(['same', 'quantised']),
+  drift: v.pipe(v.number(), v.minValue(0)),
+  output_drift: v.exactOptional(v.pipe(v.number(), v.minValue(0))),
+  texts: v.exactOptional(Count),
+})
+
 const Recipe = ours({
   length: Count,
   init: v.picklist(['labels', 'vocab', 'random', 'text', 'prompt']),
@@ -99,6 +108,7 @@ const ManifestWire = v.looseObject({
   baselines: v.exactOptional(v.pipe(v.array(Baseline), v.maxLength(10_000))),
   nearest: v.exactOptional(Nearest),
   failures: v.exactOptional(Failures),
+  checks: v.exactOptional(v.pipe(v.array(EncoderCheck), v.maxLength(100))),
   created_by: v.exactOptional(Text),
   files: v.exactOptional(byName(Sha256)),
 })

@@ -2,13 +2,17 @@
 import { readFile, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { promptCard } from '../../hub-cards/prompt.ts'
-import { UnsupportedError } from '../../src/errors.ts'
+import { MismatchError, UnsupportedError } from '../../src/errors.ts'
 import { renderCard } from '../../src/card/card.ts'
 import { lossChart } from '../../src/card/chart.ts'
 import { parseLog, type CardFacts } from '../../src/card/facts.ts'
+import { compareFingerprint } from '../../src/prompt/fingerprint.ts'
+import type { Manifest } from '../../src/prompt/manifest.ts'
 import { lengthOf, widthOf } from '../../src/prompt/soft-prompt.ts'
 import { readText, writeAtomic } from '../hub/disk.ts'
-import { CONFIG_FILE, LOG_FILE, TENSOR_FILE } from '../artifact/artifact.ts'
+import { CONFIG_FILE, LOG_FILE, MANIFEST_FILE, TENSOR_FILE } from '../artifact/artifact.ts'
+import { sha256 } from '../artifact/folder.ts'
+import { formatManifest } from '../artifact/manifest.ts'
 import { openEvery, type OpenedPrompt } from './open-prompt.ts'
 
 export interface CardOptions {
@@ -16,25 +20,66 @@ export interface CardOptions {
   readonly repo?: string
   readonly license?: string
   readonly language?: readonly string[]
+  /** Base model: folder, Hub id or encoder file. Nearest words that the manifest lacks are found in it. */
+  readonly model?: string
+  /** Folder or Hub id with the base's ONNX files: the prompt is checked on each encoder there. */
+  readonly check?: string
+}
+
+/** A prompt with what its card needs and its manifest lacked. */
+interface Member extends OpenedPrompt {
+  readonly manifest: Manifest
 }
 
 /** What is known of one prompt. */
-function factsOf({ prompt, files }: OpenedPrompt, options: CardOptions): CardFacts {
+function factsOf({ prompt, manifest, files, name, container }: Member, options: CardOptions): CardFacts {
+  const { repo, license, language } = options
   const log = files.get(LOG_FILE)
   const tensors = files.get(TENSOR_FILE)
   return {
-    manifest: prompt.manifest,
+    manifest,
     length: lengthOf(prompt),
     width: widthOf(prompt),
+    name: container === 'bundle' ? `${name}.tar.gz` : name,
     ...(tensors === undefined ? {} : { sizeBytes: tensors.length }),
     ...(log === undefined ? {} : { log: parseLog(new TextDecoder().decode(log)) }),
-    ...options,
+    ...(repo === undefined ? {} : { repo }),
+    ...(license === undefined ? {} : { license }),
+    ...(language === undefined ? {} : { language }),
   }
 }
 
+/**
+ * What is asked for and not on record yet.
+ * @throws {MismatchError} `prompt-base` for another model
+ */
+async function completed(opened: OpenedPrompt, { model, check }: CardOptions): Promise<Member> {
+  const { prompt, name } = opened
+  let manifest = prompt.manifest
+  if (model !== undefined && manifest.nearest === undefined) {
+    const { openModelFacts } = await import('./open-model-facts.ts')
+    const { facts, tokenizer } = await openModelFacts(model)
+    const { fingerprint } = manifest.base
+    const compared = fingerprint && (await compareFingerprint(fingerprint, facts, sha256))
+    if (compared?.answer === 'other') {
+      throw new MismatchError('prompt-base', `${name} was made for ${manifest.base.id}, not for ${model}: ${compared.reasons.join('; ')}.`)
+    }
+    if (tokenizer) {
+      const { nearestPieces } = await import('./evidence.ts')
+      manifest = { ...manifest, nearest: nearestPieces(prompt.embeddings, facts.table, tokenizer.pieces) }
+    }
+  }
+  if (check !== undefined) {
+    const { checkEncoders } = await import('./check-encoders.ts')
+    manifest = { ...manifest, checks: await checkEncoders(name, prompt, check) }
+  }
+  return { ...opened, manifest }
+}
+
 /** Whether a place holds a pack, and its prompts. */
-async function openForCard(path: string): Promise<{ readonly isPack: boolean; readonly prompts: readonly OpenedPrompt[] }> {
-  const prompts = await openEvery(path)
+async function openForCard(path: string, options: CardOptions): Promise<{ readonly isPack: boolean; readonly prompts: readonly Member[] }> {
+  const prompts: Member[] = []
+  for (const opened of await openEvery(path)) prompts.push(await completed(opened, options))
   // A pack of one is still a pack: its prompt lies in a folder of its own.
   const alone = prompts[0]?.container !== 'folder' || (await readText(join(path, CONFIG_FILE))) !== undefined
   const isPack = prompts.length > 1 || !alone
@@ -43,24 +88,35 @@ async function openForCard(path: string): Promise<{ readonly isPack: boolean; re
 
 /** The files of a card as they should be; what a person wrote in the README stays. A pack, in a folder or a bundle, has one card for all. */
 export async function renderCardFiles(path: string, options: CardOptions = {}): Promise<Map<string, string>> {
-  const { isPack, prompts } = await openForCard(path)
+  const files = await render(path, options)
+  return new Map([...files].filter(([name]) => basename(name) !== MANIFEST_FILE))
+}
+
+/** The card's files, and the manifests that have learnt something. */
+async function render(path: string, options: CardOptions): Promise<Map<string, string>> {
+  const { isPack, prompts } = await openForCard(path, options)
   const isFile = (await stat(path)).isFile()
   const existing = isFile ? undefined : await readText(join(path, 'README.md'))
+  const learnt = prompts
+    .filter(({ manifest, prompt, format }) => manifest !== prompt.manifest && format === 'soft-prompt')
+    .map(({ name, manifest }) => [isPack ? join(name, MANIFEST_FILE) : MANIFEST_FILE, formatManifest(manifest)] as const)
   if (isPack) {
     const { packCard } = await import('../../hub-cards/pack.ts')
     const { renderPackCard } = await import('../../src/card/pack.ts')
-    const members = prompts.map((opened) => ({ name: opened.name, facts: factsOf(opened, {}) }))
-    const facts = { name: basename(resolve(path)), isBundle: isFile, prompts: members, ...options }
-    return new Map([['README.md', renderPackCard(facts, packCard, existing)]])
+    const members = prompts.map((member) => ({ name: member.name, facts: factsOf(member, {}) }))
+    const { license, language } = options
+    const said = { ...(license === undefined ? {} : { license }), ...(language === undefined ? {} : { language }) }
+    const facts = { name: basename(resolve(path)), isBundle: isFile, prompts: members, ...said }
+    return new Map([...learnt, ['README.md', renderPackCard(facts, packCard, existing)]])
   }
-  const facts = factsOf(prompts[0] as OpenedPrompt, options)
+  const facts = factsOf(prompts[0] as Member, options)
   const chart = facts.log === undefined ? undefined : lossChart(facts.log)
   const card = renderCard(facts, promptCard, existing)
-  return new Map([['README.md', card], ...(chart === undefined ? [] : [['loss.svg', chart] as const])])
+  return new Map([...learnt, ['README.md', card], ...(chart === undefined ? [] : [['loss.svg', chart] as const])])
 }
 
 /**
- * Writes the card; returns the names of the files that changed.
+ * Writes the card; returns the names of the files that changed. With `model` or `check` the manifest too, which keeps what was found.
  * @throws {UnsupportedError} `card-bundle` for a bundle, which is not written into
  */
 export async function writeCard(dir: string, options: CardOptions = {}): Promise<string[]> {
@@ -71,7 +127,7 @@ export async function writeCard(dir: string, options: CardOptions = {}): Promise
     )
   }
   const changed: string[] = []
-  for (const [name, text] of await renderCardFiles(dir, options)) {
+  for (const [name, text] of await render(dir, options)) {
     const path = join(dir, name)
     if ((await readFile(path, 'utf8').catch(() => undefined)) === text) continue
     await writeAtomic(path, text)

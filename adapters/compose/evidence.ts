@@ -2,8 +2,9 @@
 import type { EncodedExample } from '../../src/data/examples.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import type { Baseline, Failure, Manifest } from '../../src/prompt/manifest.ts'
+import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
 import { nearestTokens } from '../../src/prompt/statistics.ts'
-import { tensor } from '../../src/tensor/tensor.ts'
+import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import { evaluate, type EvaluateOptions } from '../../src/train/evaluate.ts'
 import { accuracy, macroF1 } from '../../src/train/metrics.ts'
 import type { Base } from './open-base.ts'
@@ -20,32 +21,45 @@ export interface EvidenceOptions {
   /** Rows answered wrongly that are shown at most; 0 = none: rows may be private. */
   readonly failures: number
   readonly model: () => Promise<Seq2Seq>
+  readonly signal?: AbortSignal
 }
 
 /** Pieces listed for each virtual token. */
 const NEAREST = 3
 
-/** Measures. */
-export async function gatherEvidence(options: EvidenceOptions): Promise<Pick<Manifest, 'baselines' | 'nearest' | 'failures'>> {
-  const { base, prompt, rows = [], labels, trained } = options
+/** The pieces of the vocabulary nearest to each virtual token [P, D]. @throws {ShapeError} `prompt-width` */
+export const nearestPieces = (prompt: Tensor<'F32'>, table: EmbeddingTable, pieces: readonly string[]): string[][] =>
+  nearestTokens(prompt, table, NEAREST).map((near) => near.flatMap(({ id }) => pieces[id] ?? []))
+
+type Evidence = Pick<Manifest, 'baselines' | 'nearest' | 'failures'>
+
+/** Measures. Once `signal` has aborted, what was found by then is all there is. */
+export async function gatherEvidence(options: EvidenceOptions): Promise<Evidence> {
+  const { base, prompt, rows = [], labels, trained, signal } = options
   const { width } = base.config
-  const embeddings = tensor('F32', [prompt.length / width, width], prompt)
-  const pieces = base.tokenizer.pieces
-  const nearest = nearestTokens(embeddings, base.embeddingTable(), NEAREST).map((near) => near.flatMap(({ id }) => pieces[id] ?? []))
-  if (rows.length === 0) return { nearest }
-  const asked: EvaluateOptions = {
-    model: await options.model(),
-    tokenizer: base.tokenizer,
-    startId: base.config.startId,
-    rows,
-    ...(labels ? { labels } : {}),
-    split: 'dev',
-    maxNewTokens: options.maxNewTokens,
+  let found: Evidence = {}
+  if (signal?.aborted) return found
+  found = { nearest: nearestPieces(tensor('F32', [prompt.length / width, width], prompt), base.embeddingTable(), base.tokenizer.pieces) }
+  if (rows.length === 0) return found
+  try {
+    const asked: EvaluateOptions = {
+      model: await options.model(),
+      tokenizer: base.tokenizer,
+      startId: base.config.startId,
+      rows,
+      ...(labels ? { labels } : {}),
+      split: 'dev',
+      maxNewTokens: options.maxNewTokens,
+      ...(signal ? { signal } : {}),
+    }
+    const untuned = (await evaluate(asked)).metrics.map((metric) => Object.assign(metric, { of: 'untuned' as const }))
+    found = { ...found, baselines: [...untuned, ...(labels ? majorityOf(rows, trained) : [])] }
+    const failures = options.failures > 0 ? wrong(rows, (await evaluate(asked, { data: prompt, width })).predictions, options.failures) : []
+    return { ...found, ...(failures.length > 0 ? { failures } : {}) }
+  } catch (error) {
+    if (!signal?.aborted) throw error
+    return found
   }
-  const untuned = (await evaluate(asked)).metrics.map((metric) => Object.assign(metric, { of: 'untuned' as const }))
-  const majority = labels ? majorityOf(rows, trained) : []
-  const failures = options.failures > 0 ? wrong(rows, (await evaluate(asked, { data: prompt, width })).predictions, options.failures) : []
-  return { baselines: [...untuned, ...majority], nearest, ...(failures.length > 0 ? { failures } : {}) }
 }
 
 /** What always giving the answer that training met most would score. */

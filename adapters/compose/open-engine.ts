@@ -51,7 +51,8 @@ export async function openEngine(options: OpenEngineOptions = {}): Promise<Engin
   return createEngine(ort, { ...rest, device: 'cpu' })
 }
 
-async function openOnnxRuntime(): Promise<OnnxRuntime> {
+/** onnxruntime-node. @throws {UnsupportedError} `engine-missing` */
+export async function openOnnxRuntime(): Promise<OnnxRuntime> {
   const ort = await import('onnxruntime-node').catch((cause: unknown) => {
     throw new UnsupportedError(
       'engine-missing',

@@ -7,30 +7,47 @@ import { code, flat, hubLink, isRepoId, literal, text } from './escape.ts'
 import type { CardFacts } from './facts.ts'
 import { mergeFrontMatter, splitCard } from './front-matter.ts'
 import { trainCommand } from './reproduce.ts'
+import type { TrainRecipe } from '../train/recipe.ts'
 
-/** Recipe fields in the order a reader asks for them, with their names on the card. */
-const RECIPE: readonly (readonly [key: string, label: string])[] = [
-  ['length', 'virtual tokens'],
-  ['init', 'initialisation'],
-  ['initText', 'initial words'],
-  ['steps', 'steps'],
-  ['batch', 'batch size'],
-  ['optimizer', 'optimizer'],
-  ['learningRate', 'learning rate'],
-  ['schedule', 'schedule'],
-  ['weightDecay', 'weight decay'],
-  ['stepOffset', 'step offset'],
-  ['seed', 'seed'],
-  ['maxInputTokens', 'input tokens at most'],
-  ['maxTargetTokens', 'target tokens at most'],
-  ['evalEvery', 'evaluated every (steps)'],
-  ['holdOut', 'rows held out'],
-  ['engine', 'engine'],
-]
+/** Every recipe field with its name on the card, in the order a reader asks for them. */
+const RECIPE: { readonly [K in keyof TrainRecipe as string extends K ? never : K]-?: string } & { readonly initText: string } = {
+  length: 'virtual tokens',
+  init: 'initialisation',
+  initText: 'initial words',
+  steps: 'steps',
+  batch: 'batch size',
+  accumulate: 'batches an update',
+  optimizer: 'optimizer',
+  learningRate: 'learning rate',
+  schedule: 'schedule',
+  warmup: 'warm-up steps',
+  weightDecay: 'weight decay',
+  stepOffset: 'step offset',
+  clipNorm: 'largest gradient norm',
+  zLoss: 'z-loss',
+  dropout: 'dropout',
+  buckets: 'rows of like length together',
+  seed: 'seed',
+  maxInputTokens: 'input tokens at most',
+  maxTargetTokens: 'target tokens at most',
+  evalEvery: 'evaluated every (steps)',
+  patience: 'evaluations without a better one before the end',
+  holdOut: 'rows held out',
+  engine: 'engine',
+}
+/** Fields that are off at 0 or false, and say nothing then. */
+const OFF: ReadonlySet<string> = new Set(['warmup', 'clipNorm', 'zLoss', 'dropout', 'buckets', 'patience', 'holdOut'])
+
+/** Whether a field is told: what is off and one batch an update are what everybody expects. */
+const isTold = (key: string, value: unknown): boolean =>
+  value !== undefined && !(OFF.has(key) && !value) && !(key === 'accumulate' && value === 1)
 
 const figure = (value: number): string => String(Number(value.toPrecision(4)))
 
 const percentNames: ReadonlySet<string> = new Set(['accuracy', 'f1', 'exact_match', 'macro_f1'])
+
+/** A drift with two digits; none at all is 0. */
+const shownDrift = (share: number): string => `${share === 0 ? '0' : figure(Number((100 * share).toPrecision(2)))} %`
 
 /** 0.9123 as 91.2 %, with its interval. */
 function shownMetric({ name, value, interval }: Metric): { readonly value: string; readonly interval: string } {
@@ -54,6 +71,7 @@ const beside = (metric: Metric, baselines: readonly Baseline[], of: Baseline['of
 const MAX_NEAREST_ROWS = 20
 const MAX_FAILURES = 10
 const MAX_METRICS = 50
+const MAX_CHECKS = 50
 const MAX_LABELS = 50
 
 const cellValue = (metric: Metric | undefined): string => (metric === undefined ? '' : shownMetric(metric).value)
@@ -71,6 +89,9 @@ const plural = (count: number, word: string): string => `${count} ${word}${count
 const isOnHub = ({ id, revision }: BaseModel): boolean =>
   isRepoId(id) && (id.includes('/') || revision !== undefined || /^t5-(small|base|large|3b|11b)$/.test(id))
 
+/** Of the repository, else of the folder or bundle. */
+const nameOf = ({ repo, name }: CardFacts): string | undefined => repo?.split('/')[1] ?? name?.replace(/\.(?:tar\.gz|tgz)$/, '')
+
 export function frontMatter(facts: CardFacts): Record<string, unknown> {
   const { base, labels, data, metrics = [] } = facts.manifest
   const dataset = data?.name !== undefined && isRepoId(data.name) && data.name.includes('/') ? data.name : undefined
@@ -81,7 +102,7 @@ export function frontMatter(facts: CardFacts): Record<string, unknown> {
       ? undefined
       : [
           {
-            name: facts.repo?.split('/')[1] ?? 'soft-prompt',
+            name: flat(nameOf(facts) ?? 'soft-prompt'),
             results: [
               {
                 task: { type: task },
@@ -137,11 +158,13 @@ function exampleOf(template: string | undefined): Example {
 /** What the template may use; every string in it is escaped for its place. */
 export function templateValues(facts: CardFacts): Record<string, unknown> {
   const { manifest, repo, length, width, log } = facts
-  const { base, labels, data, recipe, metrics = [], baselines = [], nearest = [], failures = [], generation } = manifest
+  const { base, labels, data, recipe, metrics = [], baselines = [], nearest = [], failures = [], checks = [], generation } = manifest
   const best = metrics[0]
   const example = exampleOf(manifest.template)
   const maxTokens = Number(generation?.['max_new_tokens'] ?? generation?.['maxNewTokens'])
   const isPercent = best === undefined ? undefined : shownMetric(best)
+  const place = repo ?? (facts.name === undefined ? '.' : `./${facts.name}`)
+  const named = base.id.trim() !== ''
   // A plain PEFT adapter may not name its base.
   const baseShown = base.id.trim() === '' ? `T5 of width ${width}` : hubLink(base.id, 'model')
   return {
@@ -149,7 +172,8 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
     task: manifest.task === undefined ? '' : text(manifest.task),
     task_stop: /[.?!…]\s*$/.test(manifest.task ?? '') ? '' : '.',
     base: baseShown,
-    named: base.id.trim() !== '',
+    named,
+    on_hub: isOnHub(base),
     base_revision: base.revision === undefined ? '' : code(base.revision),
     onnx: base.onnxId === undefined ? '' : hubLink(base.onnxId, 'model'),
     length,
@@ -186,8 +210,15 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
       expected: code(expected.slice(0, 100)),
       answered: code(answered.slice(0, 100)),
     })),
+    checks: checks.slice(0, MAX_CHECKS).map(({ file, answer, drift, outputDrift }) => ({
+      file: code(file),
+      answer: answer === 'same' ? 'the same weights' : 'rounded or quantised',
+      drift: shownDrift(drift),
+      output: outputDrift === undefined ? '' : shownDrift(outputDrift),
+    })),
+    checked_texts: checks.find(({ texts }) => texts !== undefined)?.texts ?? '',
     command: trainCommand(manifest) ?? '',
-    prompt_name: literal(repo?.split('/')[1] ?? 'prompt'),
+    prompt_name: literal(nameOf(facts) ?? 'prompt'),
     best_step: manifest.bestStep ?? '',
     labels:
       (labels ?? [])
@@ -196,7 +227,10 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
         .join(', ') + ((labels?.length ?? 0) > MAX_LABELS ? ` and ${(labels?.length ?? 0) - MAX_LABELS} more` : ''),
     classifies: labels !== undefined && labels.length > 0,
     template: manifest.template === undefined ? '' : code(manifest.template),
-    prompt_ref: literal(repo ?? '.'),
+    prompt_ref: literal(place),
+    adapter_ref: literal(`${place}/adapter_model.safetensors`),
+    // A base that is no Hub id was a folder: the same has to be given again.
+    base_option: named && isOnHub(base) ? '' : `, { base: ${literal(named ? `./${base.id.replace(/^\.\//, '')}` : './t5')} }`,
     repo_ref: repo === undefined ? '' : literal(repo),
     base_ref: literal(base.id),
     input: example.call,
@@ -205,9 +239,10 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
     data_name: data?.name === undefined ? '' : hubLink(data.name, 'dataset'),
     data_rows: data?.rows.toLocaleString('en') ?? '',
     data_sha256: data === undefined ? '' : code(data.sha256),
-    recipe: RECIPE.filter(([key]) => recipe?.[key] !== undefined && !(key === 'holdOut' && recipe?.[key] === 0)).map(([key, label]) => {
+    recipe: Object.entries(RECIPE).flatMap(([key, label]) => {
       const value = recipe?.[key]
-      return { label, value: typeof value === 'number' ? String(value) : code(String(value)) }
+      if (!isTold(key, value)) return []
+      return [{ label, value: value === true ? 'yes' : typeof value === 'number' ? String(value) : code(String(value)) }]
     }),
     curve: log !== undefined && lossChart(log) !== undefined,
     fingerprint: base.fingerprint === undefined ? '' : shownFingerprint(base.fingerprint),

@@ -24,6 +24,8 @@ export interface CardFacts {
   readonly log?: LogFacts
   /** `owner/name`, once it is known. */
   readonly repo?: string
+  /** Of the folder or bundle it lies in: what the snippets name where there is no `repo`. */
+  readonly name?: string
   /** Size of the tensor file, bytes. */
   readonly sizeBytes?: number
   /** What the author says of licence and language; nothing else can know. */

@@ -50,7 +50,7 @@ function packValues({ name, isBundle, prompts }: PackFacts): Record<string, unkn
   const base = first?.member.facts.manifest.base.id ?? ''
   // One base is loaded at a time.
   const together = rows.filter(({ member }) => member.facts.manifest.base.id === base).slice(0, MAX_LOADED)
-  const place = (member: string): string => (isBundle ? `./${name}#${member}` : `./${member}`)
+  const place = (member: string): string => (isBundle ? `./${name}#${member}` : `./${name}/${member}`)
   return {
     title: text(name.replace(/\.(?:tar\.gz|tgz)$/, '')),
     count: prompts.length,
@@ -61,7 +61,7 @@ function packValues({ name, isBundle, prompts }: PackFacts): Record<string, unkn
     chosen: literal(first?.member.name ?? ''),
     input: first?.values['input'] ?? '',
     classifies: first?.values['classifies'] ?? false,
-    named: base.trim() !== '',
+    base_option: first?.values['base_option'] ?? '',
   }
 }
 

@@ -1,34 +1,35 @@
 /** The command that trains a prompt again, from its manifest: one line for a shell, or nothing where a fact is missing. */
 import type { DataFacts, Manifest } from '../prompt/manifest.ts'
-import { makeRecipe } from '../train/recipe.ts'
+import { makeRecipe, type TrainRecipe } from '../train/recipe.ts'
 import { flat } from './escape.ts'
 
-/** Recipe fields and their flags, where a value that differs from the default is said. */
-const FLAGS: readonly (readonly [field: string, flag: string])[] = [
-  ['length', 'length'],
-  ['initText', 'init-text'],
-  ['steps', 'steps'],
-  ['batch', 'batch'],
-  ['accumulate', 'accumulate'],
-  ['learningRate', 'lr'],
-  ['optimizer', 'optimizer'],
-  ['schedule', 'schedule'],
-  ['warmup', 'warmup'],
-  ['weightDecay', 'weight-decay'],
-  ['stepOffset', 'step-offset'],
-  ['clipNorm', 'clip'],
-  ['seed', 'seed'],
-  ['evalEvery', 'eval-every'],
-  ['patience', 'patience'],
-  ['maxInputTokens', 'max-input'],
-  ['maxTargetTokens', 'max-target'],
-  ['buckets', 'buckets'],
-  ['holdOut', 'hold-out'],
-  ['zLoss', 'z-loss'],
-  ['dropout', 'dropout'],
-]
-/** Fields that are said in another way, or say where it ran. */
-const OTHERS: ReadonlySet<string> = new Set(['init', 'engine'])
+/** Every recipe field with its flag, said where a value differs from the default; null = said in another way, or says where it ran. */
+export const RECIPE_FLAGS: { readonly [K in keyof TrainRecipe as string extends K ? never : K]-?: string | null } = {
+  length: 'length',
+  init: null,
+  steps: 'steps',
+  batch: 'batch',
+  accumulate: 'accumulate',
+  learningRate: 'lr',
+  optimizer: 'optimizer',
+  schedule: 'schedule',
+  warmup: 'warmup',
+  weightDecay: 'weight-decay',
+  stepOffset: 'step-offset',
+  clipNorm: 'clip',
+  seed: 'seed',
+  evalEvery: 'eval-every',
+  patience: 'patience',
+  maxInputTokens: 'max-input',
+  maxTargetTokens: 'max-target',
+  buckets: 'buckets',
+  holdOut: 'hold-out',
+  zLoss: 'z-loss',
+  dropout: 'dropout',
+  engine: null,
+}
+/** `initText` stands in the manifest's recipe alone. */
+const FLAGS: readonly (readonly [field: string, flag: string | null])[] = [['initText', 'init-text'], ...Object.entries(RECIPE_FLAGS)]
 
 /** As one word of a POSIX shell. */
 const quoted = (value: string): string => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`)
@@ -61,11 +62,13 @@ export function trainCommand(manifest: Manifest): string | undefined {
   const usual: Readonly<Record<string, unknown>> = makeRecipe({})
   const known = new Set(FLAGS.map(([field]) => field))
   // A choice that this command has no flag for, as of a newer version, would be lost.
-  const lost = Object.keys(recipe).some((field) => !known.has(field) && !OTHERS.has(field) && recipe[field] !== usual[field])
+  const lost = Object.keys(recipe).some((field) => !known.has(field) && recipe[field] !== usual[field])
   if (lost) return undefined
-  const said = FLAGS.filter(([field]) => recipe[field] !== undefined && recipe[field] !== usual[field]).map(([field, name]) =>
-    recipe[field] === true ? `--${name}` : flag(name, String(recipe[field])),
-  )
+  const said = FLAGS.flatMap(([field, name]) => {
+    const value = recipe[field]
+    if (name === null || value === undefined || value === usual[field]) return []
+    return [value === true ? `--${name}` : flag(name, String(value))]
+  })
   const words = [
     'soft-prompts train',
     flag('model', base.id),

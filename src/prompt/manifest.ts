@@ -51,6 +51,20 @@ export interface Failure {
   readonly answered: string
 }
 
+/** An encoder file of the base model that the prompt was checked on. */
+export interface EncoderCheck {
+  /** Name in the base's folder `onnx/`. */
+  readonly file: string
+  readonly sha256: string
+  /** Of the fingerprint: the same model, or the same rounded or quantised. */
+  readonly answer: 'same' | 'quantised'
+  /** Relative RMS difference of the embedding rows that the fingerprint holds. */
+  readonly drift: number
+  /** Relative RMS difference of the encoder's output behind the prompt, from the float file's; on `texts` texts. */
+  readonly outputDrift?: number
+  readonly texts?: number
+}
+
 /** Rows: where they come from, and the digest of what was made of them. */
 export interface DataFacts {
   readonly name?: string
@@ -105,6 +119,8 @@ export interface Manifest {
   readonly nearest?: readonly (readonly string[])[]
   /** Rows answered wrongly, where they were asked for. */
   readonly failures?: readonly Failure[]
+  /** Files of the base model that it was checked on. */
+  readonly checks?: readonly EncoderCheck[]
   readonly createdBy?: string
   /** sha256 (hex) by file name, of every hashed file of the artifact. */
   readonly files?: Readonly<Record<string, string>>

@@ -61,6 +61,7 @@ const manifest: Manifest = {
   baselines: [{ name: 'accuracy', split: 'dev', value: 0.5, n: 20, interval: [0.3, 0.7], of: 'majority' }],
   nearest: [['▁good', '▁fine'], []],
   failures: [{ input: 'review: x', expected: 'positive', answered: 'negative' }],
+  checks: [{ file: 'encoder_model_q4.onnx', sha256: sha, answer: 'quantised', drift: 0.1, outputDrift: 0.2, texts: 4 }],
   createdBy: 'soft-prompts 0.1.0',
   files: { 'adapter_config.json': sha },
 }

@@ -50,15 +50,16 @@ describe('packs', () => {
     const path = container === 'folder' ? join(dir, 'pack') : join(dir, 'tasks.tar.gz')
     if (container === 'bundle')
       await writeBundle(path, new Map((await openEvery(join(dir, 'pack'))).map(({ name, files }) => [name, files])))
-    const base = join(dir, 'base')
-    await exportOnnx(join(import.meta.dirname, '../../models/t5-tiny-en'), base)
-    const source = jsOf(text(await renderCardFiles(path))).replace('})\n', `}, { base: ${JSON.stringify(base)} })\n`)
+    // What stands beside the prompts: the folder that the card names.
+    await exportOnnx(join(import.meta.dirname, '../../models/t5-tiny-en'), join(dir, 't5-tiny-en'))
+    const source = jsOf(text(await renderCardFiles(path)))
+    expect(source).toContain('{ base: "./t5-tiny-en" }')
     const logged: { label: string; score: number }[][] = []
     const spy = vi.spyOn(console, 'log').mockImplementation((value: { label: string; score: number }[]) => void logged.push(value))
     const before = process.cwd()
     const file = join(import.meta.dirname, `snippet-pack-${container}-${process.pid}.ts`)
     await writeFile(file, source)
-    process.chdir(container === 'folder' ? path : dir)
+    process.chdir(dir)
     try {
       await import(/* @vite-ignore */ file)
     } finally {
@@ -97,6 +98,18 @@ describe('packs', () => {
     expect(checkCardData(readCardData(card, true))).toEqual([])
     expect(card.match(/^#+ .+$/gm)).toHaveLength(4)
     expect(cardHtml(card)).not.toMatch(/<(script|img|b|i)\b|(href|src)=/)
+  })
+})
+
+describe('a card without a repository', () => {
+  it('names the folder, and its snippet runs beside it and the base', async () => {
+    const path = join(dir, 'pack/sentiment')
+    await rm(join(path, 'README.md'), { force: true })
+    const card = text(await renderCardFiles(path))
+    expect(readCardData(card)['model-index']).toMatchObject([{ name: 'sentiment' }])
+    expect(jsOf(card)).toContain('loadPrompted("./sentiment", { base: "./t5-tiny-en" })')
+    expect(card).toContain('load_file("./sentiment/adapter_model.safetensors")')
+    expect(await previewCard(await renderCardFiles(path), path)).toContain('<b>sentiment</b>')
   })
 })
 

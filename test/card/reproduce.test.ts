@@ -8,8 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { renderCardFiles } from '../../adapters/compose/card.ts'
 import { openPrompt } from '../../adapters/compose/open-prompt.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
-import { trainCommand } from '../../src/card/reproduce.ts'
+import { RECIPE_FLAGS, trainCommand } from '../../src/card/reproduce.ts'
 import { makeRecipe } from '../../src/train/recipe.ts'
+import { train } from '../../scripts/train.ts'
 import { compile, type Compiled } from '../scripts/child.ts'
 
 const root = new URL('../../', import.meta.url).pathname
@@ -36,6 +37,10 @@ const shell = (script: string): Promise<unknown> =>
   promisify(execFile)('bash', ['-euc', `soft-prompts() { "${process.execPath}" "${cli.script}" "$@" --threads 1; }\n${script}`], {
     cwd: dir,
   })
+
+const camel = (name: string): string => name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+/** Another value of the same kind. */
+const other = (value: unknown): unknown => (typeof value === 'number' ? value + 0.5 : typeof value === 'boolean' ? !value : 'another')
 
 describe('the command on a card', () => {
   it('gives the same prompt, whatever quotes and spaces its texts hold', async () => {
@@ -64,6 +69,18 @@ describe('the command on a card', () => {
     expect(manifest.failures).toHaveLength(Math.min(3, Math.round(9 * (1 - accuracy))))
     expect(card).toContain('## Where it fails')
     expect(card).toContain('base without it')
+  })
+
+  it('says every choice of a recipe that is not the usual one, by a flag that train has', () => {
+    const usual: Readonly<Record<string, unknown>> = makeRecipe()
+    const said = Object.entries(RECIPE_FLAGS).flatMap(([field, name]) => {
+      const recipe = { ...whole.recipe, [field]: other(usual[field]) } as NonNullable<Manifest['recipe']>
+      const words = trainCommand({ ...whole, recipe })?.match(/--[a-z-]+/g) ?? []
+      return name === null ? [] : [[field, name, words.includes(`--${name}`), Object.hasOwn(train.flags, camel(name))]]
+    })
+    expect(said.filter(([, , onCommand, known]) => onCommand !== true || known !== true)).toEqual([])
+    // Every field has its place there, and on the card.
+    expect(Object.keys(RECIPE_FLAGS).toSorted()).toEqual([...Object.keys(usual), 'engine'].toSorted())
   })
 
   const whole: Manifest = {

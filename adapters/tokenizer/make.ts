@@ -2,6 +2,7 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { FormatError } from '../../src/errors.ts'
+import { byWords, standsByWord } from './words.ts'
 
 /** T5's own ids, where the tokenizer does not say. */
 const T5_PAD = '<pad>'
@@ -24,11 +25,12 @@ export function makeTokenizer(json: Record<string, unknown>, config: Record<stri
   const padId = special(contentOf(config['pad_token'], T5_PAD))
   const eosId = special(contentOf(config['eos_token'], T5_EOS))
   let pieces: string[] | undefined
+  const encode = (text: string): number[] => {
+    const ids = inner.encode(text).ids
+    return ids.at(-1) === eosId ? ids : [...ids, eosId]
+  }
   return {
-    encode: (text) => {
-      const ids = inner.encode(text).ids
-      return ids.at(-1) === eosId ? ids : [...ids, eosId]
-    },
+    encode: standsByWord(json) ? byWords(encode, eosId) : encode,
     decode: (ids) => (ids.length === 0 ? '' : inner.decode([...ids], { skip_special_tokens: true })),
     get pieces() {
       return (pieces ??= piecesOf(inner))

@@ -3,8 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
+import { makeTokenizer, openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
+import { standsByWord } from '../../adapters/tokenizer/words.ts'
 
 const fixtures = new URL('../fixtures/onnx/', import.meta.url).pathname
 const ref = JSON.parse(readFileSync(join(fixtures, 'ref.json'), 'utf8')) as Record<
@@ -34,6 +37,29 @@ describe('openTokenizer', () => {
     expect(tokenizer.pieces[8099]).toBe('<extra_id_0>')
     expect(tokenizer.encode('')).toEqual([1])
     expect(tokenizer.decode(tokenizer.encode('a stirring , funny film'))).toBe('a stirring , funny film')
+  })
+
+  it.each([
+    ['the shipped base', '../../models/t5-tiny-en/'],
+    ['a Metaspace alone', '../fixtures/onnx/tiny-t5-v10/'],
+  ])('%s: tokenizing words once each changes no id, whatever the text', (_, folder) => {
+    const json = JSON.parse(readFileSync(new URL(`${folder}tokenizer.json`, import.meta.url), 'utf8')) as Record<string, unknown>
+    expect(standsByWord(json)).toBe(true)
+    const fast = makeTokenizer(json, {})
+    const slow = new HubTokenizer(json, {})
+    const word = fc.oneof(
+      fc.constantFrom('film', "don't", '<extra_id_0>', '</s>', '▁', 'ﬁne', '\u0301', '\u00a0', '\t', ''),
+      fc.string({ unit: 'binary' }),
+      fc.string(),
+    )
+    fc.assert(
+      fc.property(fc.array(word), (words) => {
+        const text = words.join(' ')
+        const want = slow.encode(text).ids
+        expect(fast.encode(text)).toEqual(want.at(-1) === 1 ? want : [...want, 1])
+      }),
+      { numRuns: 1500, seed: 1 },
+    )
   })
 
   it('says what is missing', async () => {

@@ -75,7 +75,7 @@ describe('the command on a card', () => {
     const usual: Readonly<Record<string, unknown>> = makeRecipe()
     const said = Object.entries(RECIPE_FLAGS).flatMap(([field, name]) => {
       const recipe = { ...whole.recipe, [field]: other(usual[field]) } as NonNullable<Manifest['recipe']>
-      const words = trainCommand({ ...whole, recipe })?.match(/--[a-z-]+/g) ?? []
+      const words: readonly string[] = trainCommand({ ...whole, recipe })?.match(/--[a-z-]+/g) ?? []
       return name === null ? [] : [[field, name, words.includes(`--${name}`), Object.hasOwn(train.flags, camel(name))]]
     })
     expect(said.filter(([, , onCommand, known]) => onCommand !== true || known !== true)).toEqual([])

@@ -44,7 +44,7 @@ export async function loadPrompted(
   )
   const bank = createPromptBank(opened)
   const id = base ?? commonBase(Object.values(opened))
-  const parts = await loadStock(id, (file) => fetchModelJson(id, file), load, true)
+  const parts = await loadStock(id, load, { readJson: (name) => fetchModelJson(id, name), remote: true })
   try {
     const { tokenizer, config } = parts
     const encoder =

@@ -1,10 +1,12 @@
 /** One line from a shared prompt to answers: prompt -> base model -> its ONNX files -> a transformers.js pipeline that takes prompts. */
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { openDecoderSession, type Runtime } from '../onnxruntime/attach.ts'
 import { attachSession } from '../transformers/attach.ts'
 import { loadStock, variantsOf, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
@@ -45,7 +47,13 @@ export async function loadPrompted(
   const bank = createPromptBank(opened)
   const named = base === undefined ? commonBase(Object.values(opened)) : { id: base }
   const { dir, notes } = await findOrExportOnnx(named, variantsOf(load.dtype), hub, exportTo)
-  const parts = await loadStock(dir, (file) => readJson(join(dir, file)), load)
+  const runtime = stockRuntime()
+  const parts = await loadStock(dir, load, {
+    readJson: (name) => readJson(join(dir, name)),
+    ...(runtime
+      ? { openDecoder: (name) => openDecoderSession(runtime, join(dir, 'onnx', name), { logSeverityLevel: 3, ...load.session_options }) }
+      : {}),
+  })
   const { device, file } = parts.encoder
   const encoder = join(dir, 'onnx', file)
   try {
@@ -57,6 +65,17 @@ export async function loadPrompted(
   } catch (error) {
     await parts.dispose()
     throw error
+  }
+}
+
+/** The copy of onnxruntime that transformers.js uses; undefined where it cannot be told. */
+function stockRuntime(): Runtime | undefined {
+  const given = (globalThis as Record<symbol, unknown>)[Symbol.for('onnxruntime')] as Runtime | undefined
+  if (given !== undefined) return given
+  try {
+    return createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'))('onnxruntime-node') as Runtime
+  } catch {
+    return undefined
   }
 }
 

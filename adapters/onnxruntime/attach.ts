@@ -3,7 +3,7 @@ import type { InferenceSession, InferenceSessionFactory, Tensor as OrtTensor } f
 import { createPromptBank, type PromptBank } from '../../src/prompt/bank.ts'
 import { joinPrompts, tokenRows } from '../../src/prompt/join.ts'
 import { ROWS_INPUT } from '../../src/onnx/surgery.ts'
-import { openPatched, type ExternalFile, type ModelSource, type PatchedSource } from './source.ts'
+import { openDecoderSkeleton, openPatched, type ExternalFile, type ModelSource, type PatchedSource } from './source.ts'
 
 /** What is used of onnxruntime-node or onnxruntime-web; tensors are made by the class of the tensors that come in. */
 export interface Runtime {
@@ -61,6 +61,16 @@ export async function openPromptedSession(
     ...(folder === undefined ? {} : { extra: extraWithFolder(options.session?.extra, folder) }),
   })
   return prompted(session, bank, { vocabSize, width, dynamicallyQuantized, int32Ids })
+}
+
+/** A decoder's own session, opened as prompted ones are: only headers read, the weights left on disk. @throws {ConfigError} `decoder-missing` */
+export async function openDecoderSession(
+  ort: Runtime,
+  file: string,
+  options: InferenceSession.SessionOptions = {},
+): Promise<InferenceSession> {
+  const { bytes, folder } = await openDecoderSkeleton(file)
+  return ort.InferenceSession.create(bytes, { ...options, extra: extraWithFolder(options.extra, folder) })
 }
 
 type Facts = Pick<PatchedSource, 'vocabSize' | 'width' | 'dynamicallyQuantized' | 'int32Ids'>

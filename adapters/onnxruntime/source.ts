@@ -50,7 +50,7 @@ export async function openPatched(source: ModelSource, externalData: readonly Ex
 }
 
 /** The same error with the file's name in front; a file that cannot be opened in our own words. */
-function named(file: string, error: unknown): unknown {
+function named(file: string, error: unknown, what: 'encoder' | 'decoder' = 'encoder'): unknown {
   if (error instanceof SoftPromptError) {
     const Same = error.constructor as typeof SoftPromptError
     return new Same(error.code, `${file}: ${error.message}`, { facts: { ...error.facts, file }, cause: error })
@@ -58,7 +58,7 @@ function named(file: string, error: unknown): unknown {
   const { code } = error as NodeJS.ErrnoException
   if (code === undefined) return error
   const why = code === 'ENOENT' ? 'is not there' : code === 'EISDIR' ? 'is a folder' : `cannot be read (${code})`
-  return new ConfigError('encoder-missing', `The encoder ${file} ${why}; give the path of an encoder_model.onnx.`, {
+  return new ConfigError(`${what}-missing`, `The ${what} ${file} ${why}; it is a file such as ${what}_model.onnx.`, {
     facts: { file },
     cause: error,
   })
@@ -82,7 +82,23 @@ function nodeModules(file: string): Builtins {
   )
 }
 
+/** Any model's file as it is, but for its weights, which stay in it. @throws {ConfigError} `decoder-missing` */
+export async function openDecoderSkeleton(file: string): Promise<{ readonly bytes: Uint8Array; readonly folder: string }> {
+  try {
+    const { model, folder } = await skeletonOf(file)
+    return { bytes: formatModel(model), folder }
+  } catch (error) {
+    throw named(file, error, 'decoder')
+  }
+}
+
 async function fromPath(file: string): Promise<PatchedSource> {
+  const { model, folder } = await skeletonOf(file)
+  return { ...patch(model), folder }
+}
+
+/** A model whose weights are external data relative to `folder`. */
+async function skeletonOf(file: string): Promise<{ readonly model: ModelProto; readonly folder: string }> {
   const { fs, path } = nodeModules(file)
   // The Hugging Face cache is made of links, and onnxruntime refuses data that leaves the model's folder.
   const real = await fs.realpath(file)
@@ -114,7 +130,7 @@ async function fromPath(file: string): Promise<PatchedSource> {
   }
   const folder = commonFolder([...files.values()].map(path.dirname), path)
   const place = (target: string): string => path.relative(folder, target).split(path.sep).join('/')
-  return { ...patch(relocate(skeleton, (location) => place(files.get(location) as string))), folder }
+  return { model: relocate(skeleton, (location) => place(files.get(location) as string)), folder }
 }
 
 function relocate(model: ModelProto, place: (location: string) => string): ModelProto {

@@ -27,6 +27,9 @@ const SUFFIX: Readonly<Record<string, string>> = {
   bnb4: '_bnb4',
 }
 
+const ENCODER = 'encoder_model'
+const DECODER = 'decoder_model_merged'
+
 /** A stock text-to-text pipeline but for its encoder's session, which is made once, patched, by the same copy of the runtime. */
 export interface StockParts {
   readonly config: { readonly d_model?: number }
@@ -51,18 +54,22 @@ interface StockSession {
   readonly config: { readonly dtype: string; readonly device: string }
 }
 
+export interface LoadAccess {
+  /** A file beside config.json; undefined where there is none. */
+  readonly readJson: (file: string) => Promise<object | undefined>
+  /** Leaves the network to transformers.js' own settings; default: none. */
+  readonly remote?: boolean
+  /** Makes the decoder's session on the CPU from a file in `onnx/`; default: transformers.js does. */
+  readonly openDecoder?: (file: string) => Promise<object>
+}
+
 /**
- * Loads a folder in the Hub's layout; with no network, unless `remote` leaves it to transformers.js' own settings.
+ * Loads a folder in the Hub's layout.
  * transformers.js makes all sessions of a model at once; loaded as a model of one file it makes the decoder's alone.
- * @param readJson a file beside config.json; undefined where there is none
  * @throws {ConfigError} `peer-missing` when transformers.js is not installed, `tokenizer-missing`
  */
-export async function loadStock(
-  dir: string,
-  readJson: (file: string) => Promise<object | undefined>,
-  options: LoadOptions = {},
-  remote = false,
-): Promise<StockParts> {
+export async function loadStock(dir: string, options: LoadOptions, access: LoadAccess): Promise<StockParts> {
+  const { readJson, remote = false, openDecoder } = access
   const hub = await import('@huggingface/transformers').catch((cause: unknown) => {
     throw new ConfigError('peer-missing', 'loadPrompted runs on transformers.js: npm install @huggingface/transformers@4', { cause })
   })
@@ -79,14 +86,23 @@ export async function loadStock(
     }),
     readJson('generation_config.json'),
   ])
-  const alone = await hub.PreTrainedModel.from_pretrained(dir, {
-    ...asked,
-    config: { ...config, model_type: 'custom', architectures: undefined } as never,
-    model_file_name: 'decoder_model_merged',
-  })
-  const decoder = partsOf(alone).sessions['model'] as StockSession
-  const device = (typeof options.device === 'object' ? options.device['encoder_model'] : undefined) ?? decoder.config.device
-  const dtype = encoderDtype(options.dtype, config, decoder.config.dtype, device)
+  const custom = config['transformers.js_config']
+  const stockDecoder = async (): Promise<StockSession> => {
+    const model = await hub.PreTrainedModel.from_pretrained(dir, {
+      ...asked,
+      config: { ...config, model_type: 'custom', architectures: undefined } as never,
+      model_file_name: DECODER,
+    })
+    return partsOf(model).sessions['model'] as StockSession
+  }
+  const ownDecoder = async (): Promise<StockSession> => {
+    const chosen = { dtype: dtypeOf(DECODER, options.dtype, custom?.dtype, 'cpu'), device: 'cpu' }
+    return Object.assign((await openDecoder?.(`${DECODER}${SUFFIX[chosen.dtype] ?? ''}.onnx`)) as object, { config: chosen })
+  }
+  const onCpu = !remote && (options.device ?? custom?.device ?? 'cpu') === 'cpu'
+  const decoder = openDecoder && onCpu ? await ownDecoder() : await stockDecoder()
+  const device = (typeof options.device === 'object' ? options.device[ENCODER] : undefined) ?? decoder.config.device
+  const dtype = dtypeOf(ENCODER, options.dtype, custom?.dtype, device)
   type ModelClass = new (config: unknown, sessions: object, configs: object) => PreTrainedModel
   const exported = hub as unknown as Readonly<Record<string, ModelClass | undefined>>
   const Model = exported[config.architectures?.[0] ?? ''] ?? (hub.T5ForConditionalGeneration as unknown as ModelClass)
@@ -94,7 +110,7 @@ export async function loadStock(
     config,
     tokenizer,
     runtime: { InferenceSession: decoder.constructor },
-    encoder: { file: `encoder_model${SUFFIX[dtype] ?? ''}.onnx`, dtype, device },
+    encoder: { file: `${ENCODER}${SUFFIX[dtype] ?? ''}.onnx`, dtype, device },
     finish: (encoder) => {
       const sessions = { model: Object.assign(encoder, { config: { dtype, device } }), decoder_model_merged: decoder }
       const model = new Model(config, sessions, generation === undefined ? {} : { generation_config: generation })
@@ -107,19 +123,20 @@ export async function loadStock(
 interface StockConfig {
   readonly architectures?: readonly string[]
   readonly d_model?: number
-  readonly 'transformers.js_config'?: { readonly dtype?: LoadOptions['dtype'] }
+  readonly 'transformers.js_config'?: { readonly dtype?: LoadOptions['dtype']; readonly device?: LoadOptions['device'] }
 }
 
-/** What transformers.js selects for the encoder (utils/dtypes.js): one dtype holds for all files; where files have their own, the device's default. */
-function encoderDtype(given: LoadOptions['dtype'], config: StockConfig, decoder: string, device: string): string {
-  const dtype = given === 'auto' ? config['transformers.js_config']?.dtype : given
-  return typeof dtype === 'object' ? (dtype['encoder_model'] ?? (device === 'wasm' ? 'q8' : 'fp32')) : decoder
+/** What transformers.js selects for a file (utils/dtypes.js). */
+function dtypeOf(file: string, given: LoadOptions['dtype'], configured: LoadOptions['dtype'], device: string): string {
+  const of = (dtype: LoadOptions['dtype']): string | undefined => (typeof dtype === 'object' ? dtype[file] : dtype)
+  const asked = of(given) === 'auto' ? of(configured) : of(given)
+  return asked !== undefined && asked in SUFFIX ? asked : device === 'wasm' ? 'q8' : 'fp32'
 }
 
 /** Endings of the encoder's and the merged decoder's file names for a dtype option. */
 export function variantsOf(dtype: LoadOptions['dtype']): readonly string[] {
   const of = (file: string): string => SUFFIX[(typeof dtype === 'string' ? dtype : dtype?.[file]) ?? 'fp32'] ?? ''
-  return [of('encoder_model'), of('decoder_model_merged')]
+  return [of(ENCODER), of(DECODER)]
 }
 
 const join = (...parts: string[]): string => parts.map((part) => part.replace(/\/$/, '')).join('/')

@@ -6,7 +6,19 @@ import { HubError, SoftPromptError } from '../../src/errors.ts'
 import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import type { Clock } from '../../adapters/hub/retry.ts'
-import { faultProxy, folder, hub, promptFiles, promptFolder, quickClock, readFiles, TOKEN, writeFiles, type FaultKind } from './helpers.ts'
+import {
+  faultProxy,
+  folder,
+  hub,
+  promptFiles,
+  promptFolder,
+  quickClock,
+  readFiles,
+  same,
+  TOKEN,
+  writeFiles,
+  type FaultKind,
+} from './helpers.ts'
 
 /** Long beside what a request takes here, so that only what is delayed runs out of time. */
 const TIMEOUT_MS = 400
@@ -26,8 +38,8 @@ const KINDS: readonly FaultKind[] = [
 /** Faults that no retry can see. */
 const SPOILS: ReadonlySet<string> = new Set(['corrupt', 'spoil'])
 
-const isOneOf = (files: unknown, ...states: unknown[]): boolean =>
-  states.some((state) => JSON.stringify([...(state as Map<string, Buffer>)]) === JSON.stringify([...(files as Map<string, Buffer>)]))
+const isOneOf = (files: ReadonlyMap<string, Buffer>, ...states: readonly ReadonlyMap<string, Buffer>[]): boolean =>
+  states.some((state) => same(files, state))
 
 /** Over the proxy that spoils, with little patience. */
 const impatient = (hubUrl: string): { hubUrl: string; clock: Clock; timeoutMs: number } => ({

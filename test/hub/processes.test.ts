@@ -9,7 +9,7 @@ import { SoftPromptError } from '../../src/errors.ts'
 import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import type { Hub } from '../../adapters/hub/server/start.ts'
-import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, TOKEN, writeFiles } from './helpers.ts'
+import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, same, TOKEN, writeFiles } from './helpers.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 let compiled = ''
@@ -61,9 +61,6 @@ async function bigFolder(seed: number): Promise<{ dir: string; files: Map<string
   const files = promptFiles(seed).set('training_log.jsonl', log)
   return { dir: await writeFiles(join(await folder(), 'big'), files), files }
 }
-
-const same = (a: ReadonlyMap<string, Buffer>, b: ReadonlyMap<string, Buffer>): boolean =>
-  a.size === b.size && [...a].every(([path, bytes]) => b.get(path)?.equals(bytes) === true)
 
 const stateOf = async (server: Hub, repo: string): Promise<Map<string, Buffer>> =>
   readFiles((await pullPrompt({ repo, hubUrl: server.url, token: TOKEN, cacheDir: await folder() })).dir)

@@ -8,7 +8,7 @@ import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import { promptCard } from '../../hub-cards/prompt.ts'
 import { renderCard } from '../../src/card/card.ts'
-import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, TOKEN, writeFiles } from './helpers.ts'
+import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, same, TOKEN, writeFiles } from './helpers.ts'
 
 const python = process.env['SOFT_PROMPTS_PYTHON'] ?? resolve(import.meta.dirname, '../../.peers/bin/python')
 const has = (modules: string): boolean => {
@@ -99,7 +99,7 @@ print(first)`
       (await pullPrompt({ repo: 'me/sst2', hubUrl: proxy.url, token: TOKEN, cacheDir: join(home, 'hub') })).dir
     const dirs = await Promise.all([...theirs, pull(), pull()])
     expect(new Set(dirs).size).toBe(1)
-    expect(await readFiles(dirs[0] as string)).toEqual(files)
+    expect(same(await readFiles(dirs[0] as string), files)).toBe(true)
   })
 
   it('takes a private repository for a missing one without a token, and reads error codes', async () => {

@@ -30,7 +30,7 @@ describe.skipIf(!existsSync(executablePath))("the card's page snippet in Chromiu
   let dir: string
   let hub: Hub
   let browser: Browser
-  const servers: PreviewServer[] = []
+  let server: PreviewServer
 
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'page-snippet-'))
@@ -42,11 +42,16 @@ describe.skipIf(!existsSync(executablePath))("the card's page snippet in Chromiu
     const onnx = (await readdir(join(folder, 'onnx'))).map((name) => `onnx/${name}`)
     const read = async (path: string): Promise<Blob> => new Blob([new Uint8Array(await readFile(join(folder, path)))])
     await uploadFiles({ ...repo, files: await Promise.all([...names, ...onnx].map(async (path) => ({ path, content: await read(path) }))) })
+    const input = [await makePage('tiny-a'), await makePage('tiny-labels', ['light', 'tree'])]
+    const alias = [{ find: 'soft-prompts/transformers', replacement: join(root, 'adapters/compose/browser.ts') }]
+    const common = { root: dir, configFile: false, logLevel: 'silent' } as const
+    await build({ ...common, resolve: { alias }, build: { outDir: join(dir, 'pages'), target: 'es2022', rollupOptions: { input } } })
+    server = await preview({ ...common, build: { outDir: join(dir, 'pages') }, preview: { port: 0, host: '127.0.0.1' } })
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] })
   })
   afterAll(async () => {
     await browser?.close()
-    for (const server of servers) await server.close()
+    await server?.close()
     await hub?.close()
     await rm(dir, { recursive: true, force: true })
   })
@@ -67,36 +72,21 @@ describe.skipIf(!existsSync(executablePath))("the card's page snippet in Chromiu
     return route.fulfill({ headers: open, contentType, body: await readFile(file) })
   }
 
-  /** What the page shows of a prompt's card, and what Node answers on the same files. */
-  async function run(name: string, labels?: readonly string[]): Promise<readonly [string, unknown]> {
+  /** A prompt on the hub, and a page whose only module is what its card prints. */
+  async function makePage(name: string, labels?: readonly string[]): Promise<string> {
     const manifest = { base: { id: BASE }, template: TEMPLATE, generation: { max_new_tokens: 4 }, ...(labels ? { labels } : {}) }
-    const prompt = { ...promptOf(MODEL, 'a'), manifest }
-    await writePromptFolder(prompt, join(dir, name))
+    await writePromptFolder({ ...promptOf(MODEL, 'a'), manifest }, join(dir, name))
     await pushPrompt({ hubUrl: hub.url, token: TOKEN, dir: join(dir, name), repo: `me/${name}` })
     const card = renderCard({ manifest, length: 5, width: 64, repo: `me/${name}` }, promptCard)
     const [, snippet = ''] = [...card.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? '')
     expect(snippet).toContain("{ device: 'wasm' }")
-
-    const page = join(dir, `page-${name}`)
-    await writeFile(join(dir, `${name}.html`), `<!doctype html><body><script type="module" src="./${name}.js"></script>`)
     await writeFile(join(dir, `${name}.js`), snippet)
-    const alias = [{ find: 'soft-prompts/transformers', replacement: join(root, 'adapters/compose/browser.ts') }]
-    const rollupOptions = { input: join(dir, `${name}.html`) }
-    await build({
-      root: dir,
-      configFile: false,
-      logLevel: 'silent',
-      resolve: { alias },
-      build: { outDir: page, target: 'es2022', rollupOptions },
-    })
-    const server = await preview({
-      root: dir,
-      configFile: false,
-      logLevel: 'silent',
-      build: { outDir: page },
-      preview: { port: 0, host: '127.0.0.1' },
-    })
-    servers.push(server)
+    await writeFile(join(dir, `${name}.html`), `<!doctype html><body><script type="module" src="./${name}.js"></script>`)
+    return join(dir, `${name}.html`)
+  }
+
+  /** What the page shows, and what Node answers on the same files. */
+  async function run(name: string): Promise<readonly [string, unknown]> {
     const tab = await browser.newPage()
     const errors: string[] = []
     tab.on('pageerror', (error) => errors.push(error.message))
@@ -107,7 +97,7 @@ describe.skipIf(!existsSync(executablePath))("the card's page snippet in Chromiu
     const shown = (await tab.locator('body').textContent()) ?? ''
 
     const pipe = await loadPrompted(join(dir, name), { base: folderOf(MODEL), dtype: 'q8' })
-    const expected = labels ? await pipe.classify('your text') : await pipe('your text')
+    const expected = name === 'tiny-labels' ? await pipe.classify('your text') : await pipe('your text')
     await pipe.dispose()
     return [shown, expected]
   }
@@ -118,7 +108,7 @@ describe.skipIf(!existsSync(executablePath))("the card's page snippet in Chromiu
   })
 
   it('scores the labels', async () => {
-    const [shown, expected] = await run('tiny-labels', ['light', 'tree'])
+    const [shown, expected] = await run('tiny-labels')
     const [scores, wanted] = [JSON.parse(shown), expected] as { label: string; score: number }[][]
     expect(scores?.map(({ label }) => label)).toEqual(wanted?.map(({ label }) => label))
     expect(scores?.[0]?.score).toBeCloseTo(wanted?.[0]?.score ?? 0, 2)

@@ -2,6 +2,7 @@
 import type { Builder } from './builder.ts'
 import type { Capabilities } from './engine.ts'
 import { GELU_A, GELU_C, labelsOf, logSumOf } from './gradients.ts'
+import { halveProducts, wideWeights } from './half.ts'
 import type { Graph, Node, OpName, Value } from './ir.ts'
 import { add, apply, div, gather, mul, reduceSum, reshape, scale, sigmoid, softmax, sub, swapLast } from './ops.ts'
 import { rewrite } from './rewrite.ts'
@@ -9,7 +10,8 @@ import { rewrite } from './rewrite.ts'
 /** The graph as an engine with these capabilities runs it best. */
 export function specialise(graph: Graph, capabilities: Capabilities): Graph {
   const lean = shortenRowSums(foldLabels(graph))
-  return fuseSums(decompose(lean, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm']))
+  const whole = decompose(lean, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm'])
+  return fuseSums(capabilities.half ? halveProducts(whole, wideWeights(graph)) : whole)
 }
 
 /** Operators that engines may lack, written in elementary ones by `decompose`. */

@@ -4,7 +4,7 @@ import { createBuilder, type Builder } from '../graph/builder.ts'
 import { times } from '../graph/dims.ts'
 import { gradients } from '../graph/gradients.ts'
 import type { Graph, Value } from '../graph/ir.ts'
-import { apply, cast, greater, reduceSum, reshape } from '../graph/ops.ts'
+import { apply, cast, greater, reduceSum, reshape, scale } from '../graph/ops.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
 import { areShort, head } from './blocks.ts'
 import type { T5Config } from './config.ts'
@@ -15,6 +15,9 @@ import { decoderStack, embedPrompted, encoderStack } from './stacks.ts'
 
 /** Labels with this value are no tokens. */
 export const IGNORED: bigint = -100n
+
+/** Gradients are this much larger on their way, so that in F16 they do not vanish; a power of 2, so that in F32 no bit changes. */
+const GRADIENT_SCALE = 2 ** 10
 
 export interface StepOptions {
   /** Leave the gradients out: the loss of a development set costs a third. */
@@ -82,7 +85,8 @@ export function buildStep(config: T5Config, options: StepOptions = {}): Graph {
     throw new ConfigError('step-trainable', `The step has no weight ${missing} to train.`, { facts: { name: missing } })
   }
   const weights = trainables.map((name) => fed.get(name) as Value)
-  const [gradient, ...more] = gradients(g, rowLoss, rowWeight, [embedded.parts.prompts, ...weights])
+  const scaled = gradients(g, rowLoss, scale(g, rowWeight, GRADIENT_SCALE), [embedded.parts.prompts, ...weights])
+  const [gradient, ...more] = scaled.map((each) => scale(g, each, 1 / GRADIENT_SCALE))
   const named = trainables.map((name, index) => [`gradient_${name}`, more[index] as Value] as const)
   return g.finish({ ...outputs, gradient_prompts: gradient as Value, ...Object.fromEntries(named) })
 }

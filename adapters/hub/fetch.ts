@@ -4,7 +4,7 @@
  */
 import { HubError } from '../../src/errors.ts'
 import { bearer, reasonOf, refusedError, shownUrl, systemCode } from './errors.ts'
-import { get, type Incoming } from './get.ts'
+import { get, isFetchUntouched, type Incoming } from './get.ts'
 import { ATTEMPTS, parseRetryAfter, Passing, systemClock, withRetries, type Clock } from './retry.ts'
 
 /** What every call to a hub needs. */
@@ -132,7 +132,7 @@ async function send(
   init: RequestInit & { readonly headers: Record<string, string> },
   signal: AbortSignal,
 ): Promise<Incoming> {
-  const isSmallGet = access.fetch === undefined && init.method === 'GET' && init.body === null
+  const isSmallGet = access.fetch === undefined && init.method === 'GET' && init.body === null && isFetchUntouched()
   return (isSmallGet ? await get(url, init.headers, signal) : undefined) ?? (access.fetch ?? fetch)(url, { ...init, signal })
 }
 

@@ -17,6 +17,13 @@ function headersOf({ headers }: IncomingMessage): Incoming['headers'] {
   return { get: (name) => values.get(name) ?? null, forEach: (each) => values.forEach((value, name) => each(value, name)) }
 }
 
+/**
+ * Whether nobody has used fetch or given it a dispatcher (undici's, on globalThis) yet. An app's own, for its proxy or certificates, must hold for these
+ * requests too; and once fetch is loaded there is nothing to save.
+ */
+export const isFetchUntouched = (): boolean =>
+  !Object.getOwnPropertySymbols(globalThis).some(({ description }) => description?.startsWith('undici.globalDispatcher'))
+
 /** GETs an address as it stands; undefined where the answer is one for fetch. Throws what fetch would: the signal's reason, or what failed. */
 export async function get(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Incoming | undefined> {
   signal.throwIfAborted()

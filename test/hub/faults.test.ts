@@ -1,7 +1,7 @@
 /** Each step of push and pull, spoilt once or for good: afterwards the old state or the new one, and a rerun succeeds. */
 import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { HubError, SoftPromptError } from '../../src/errors.ts'
 import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
@@ -19,6 +19,9 @@ import {
   writeFiles,
   type FaultKind,
 } from './helpers.ts'
+
+// As in a fresh process, where small requests need no fetch.
+vi.mock(import('../../adapters/hub/get.ts'), async (original) => ({ ...(await original()), isFetchUntouched: () => true }))
 
 /** Long beside what a request takes here, so that only what is delayed runs out of time. */
 const TIMEOUT_MS = 400

@@ -2,10 +2,13 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { gzipSync } from 'node:zlib'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ask, askJson } from '../../adapters/hub/fetch.ts'
 import { resolveCommit } from '../../adapters/hub/remote.ts'
 import { quickClock, TOKEN } from './helpers.ts'
+
+// As in a fresh process, where small requests need no fetch.
+vi.mock(import('../../adapters/hub/get.ts'), async (original) => ({ ...(await original()), isFetchUntouched: () => true }))
 
 const closing: (() => void)[] = []
 afterEach(() => {

@@ -1,5 +1,6 @@
 /** HTTP_PROXY, HTTPS_PROXY, NO_PROXY: a hub that only a proxy can reach, over real sockets. */
 import { createServer, request as httpRequest } from 'node:http'
+import { getGlobalDispatcher, ProxyAgent, setGlobalDispatcher } from 'undici'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { pullRepository } from '../../adapters/compose/pull.ts'
 import { pushFolder } from '../../adapters/compose/push.ts'
@@ -82,6 +83,23 @@ describe('proxies', () => {
     await environment({ HTTP_PROXY: proxy.url, NO_PROXY: 'other.invalid', HF_ENDPOINT: `http://hub.invalid:${server.port}` })
     await expect(pull()).rejects.toMatchObject({ code: 'hub-repo-not-found' })
     expect(proxy.seen).toHaveLength(1)
+  })
+
+  it('a proxy that the app gave to fetch holds for every request', async () => {
+    const server = await hub({ host: '0.0.0.0' })
+    const proxy = await forwardProxy(server.port)
+    await environment({ HF_ENDPOINT: `http://hub.invalid:${server.port}` })
+    const before = getGlobalDispatcher()
+    setGlobalDispatcher(new ProxyAgent({ uri: proxy.url, proxyTunnel: false }))
+    try {
+      await pushFolder({ dir: await promptFolder(), repo: 'me/sst2', keepCard: true })
+      proxy.seen.length = 0
+      const { files } = await pullRepository({ repo: 'me/sst2' })
+      expect(files).toHaveLength(promptFiles().size)
+      expect(proxy.seen[0]).toMatch(/^GET http:\/\/hub\.invalid:\d+\/api\/models\/me\/sst2\/revision\/main/)
+    } finally {
+      setGlobalDispatcher(before)
+    }
   })
 
   it('an address that is none is refused without being shown', () => {

@@ -4,7 +4,7 @@
  */
 import { hostname } from 'node:os'
 import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { isMissing } from './disk.ts'
 import type { Clock } from './retry.ts'
 
@@ -12,6 +12,9 @@ import type { Clock } from './retry.ts'
 const STALE_MS = 30_000
 const BEAT_MS = 5_000
 const POLL_MS = 50
+
+/** Locks of this process. */
+const held = new Set<string>()
 
 /** Whether a process of this machine lives. */
 export function isAlive(pid: number): boolean {
@@ -26,6 +29,7 @@ export function isAlive(pid: number): boolean {
 async function take(path: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx')
+    held.add(resolve(path))
     await file.writeFile(`${process.pid} ${hostname()}`)
     await file.close()
     return true
@@ -38,7 +42,9 @@ async function take(path: string): Promise<boolean> {
 async function isDead(path: string): Promise<boolean> {
   try {
     const [pid = '', host] = (await readFile(path, 'utf8')).split(' ')
-    if (host === hostname() && !isAlive(Number(pid))) return true
+    // After a restart (in a container above all) our own number may be that of the dead.
+    const lives = Number(pid) === process.pid ? held.has(resolve(path)) : isAlive(Number(pid))
+    if (host === hostname() && !lives) return true
     return Date.now() - (await stat(path)).mtimeMs > STALE_MS
   } catch (error) {
     if (isMissing(error)) return false
@@ -56,12 +62,14 @@ export async function tryLock(path: string): Promise<(() => Promise<void>) | und
   }
   const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS)
   beat.unref()
-  let held = true
+  let isHeld = true
   return async () => {
     clearInterval(beat)
     // Given back twice, it may be another's by then.
-    if (held) await rm(path, { force: true })
-    held = false
+    if (!isHeld) return
+    isHeld = false
+    await rm(path, { force: true })
+    held.delete(resolve(path))
   }
 }
 

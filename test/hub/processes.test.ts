@@ -3,6 +3,7 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SoftPromptError } from '../../src/errors.ts'
@@ -231,12 +232,17 @@ describe('processes', () => {
     expect((await fetch(`${url}/api/models`)).status).toBe(200)
     child.process.kill('SIGKILL')
     const next = await hub({ dir })
+    await expect(hub({ dir })).rejects.toMatchObject({ code: 'hub-server-busy' })
     expect(await readdir(dir)).not.toContain('half.unfinished')
     await next.close()
     const last = await hub({ dir })
     await next.close() // twice closed, it takes nothing from the last
     expect(await readdir(dir)).toContain('hub.lock')
     expect((await fetch(`${last.url}/api/models`)).status).toBe(200)
+    // The lock of a dead process that had the number of this one, as the first of every container has.
+    const other = await folder()
+    await writeFile(join(other, 'hub.lock'), `${process.pid} ${hostname()}`)
+    expect((await hub({ dir: other })).port).toBeGreaterThan(0)
   })
 
   it('takes over what a killed process had downloaded', async () => {
@@ -247,7 +253,6 @@ describe('processes', () => {
     const gone = start({ op: 'none' })
     await once(gone.process, 'close')
     const { createHash } = await import('node:crypto')
-    const { hostname } = await import('node:os')
     const log = files.get('training_log.jsonl') as Buffer
     const id = createHash('sha1').update(`blob ${log.length}\0`).update(log).digest('hex')
     const half = join(

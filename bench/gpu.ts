@@ -13,8 +13,10 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
+import * as ort from 'onnxruntime-node'
 import { openCheckpoint } from '../adapters/checkpoint/open-checkpoint.ts'
 import { openEngine } from '../adapters/compose/open-engine.ts'
+import { createEngine } from '../adapters/onnxruntime/engine.ts'
 import type { Engine } from '../src/graph/engine.ts'
 import { parseT5Config, type T5Config } from '../src/t5/config.ts'
 import { buildStep, stepFeeds } from '../src/t5/step.ts'
@@ -185,6 +187,10 @@ function gpuName(): string | undefined {
 }
 
 const engine = await openEngine({ device: flags.device })
+const half: Engine = {
+  ...createEngine(ort, { device: engine.name.replace('onnxruntime-', ''), capabilities: { half: true } }),
+  name: `${engine.name} F16`,
+}
 const cpu = await openEngine({ device: 'cpu' })
 const device = pythonDevice()
 process.stdout.write(`${JSON.stringify({ engine: engine.name, ...flags, gpu: gpuName() ?? 'not told', peers: device ?? 'none' })}\n`)
@@ -196,8 +202,12 @@ for (const name of flags.shapes.split(',')) {
     await writeRandomT5(folder, shape)
     const { config: json, weights } = await openCheckpoint(folder)
     const config = parseT5Config(json)
-    const error = await gradientError(engine, config, weights)
-    const sides = new Map([[engine.name, await ours(engine, config, weights)]])
+    const sides = new Map<string, Side>()
+    const errors = new Map<string, number>()
+    for (const each of [engine, half]) {
+      errors.set(each.name, await gradientError(each, config, weights))
+      sides.set(each.name, await ours(each, config, weights))
+    }
     if (device !== undefined) {
       sides.set('torch fp32', await peer(folder, device, 'float32'))
       sides.set('torch bf16', await peer(folder, device, 'bfloat16'))
@@ -214,7 +224,8 @@ for (const name of flags.shapes.split(',')) {
         side,
         ms: round(median(ms)),
         examples_per_second: round((1000 * batch) / median(ms)),
-        ...(side === engine.name ? { gradient_error: Number(error.toExponential(1)) } : { ours_faster_by: round(median(ratios)) }),
+        ...(errors.has(side) ? { gradient_error: Number(errors.get(side)?.toExponential(1)) } : {}),
+        ...(side === engine.name ? {} : { ours_faster_by: round(median(ratios)) }),
         ...(sides.get(side) ?? sideCpu)?.memory,
       }
       process.stdout.write(`${JSON.stringify(line)}\n`)

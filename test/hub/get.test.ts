@@ -1,11 +1,15 @@
 /** Requests of the hub's API over real sockets: what is read by node:http and what is left to fetch, with one set of rules. */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { download } from '../../adapters/hub/download.ts'
 import { ask, askJson } from '../../adapters/hub/fetch.ts'
 import { resolveCommit } from '../../adapters/hub/remote.ts'
-import { quickClock, TOKEN } from './helpers.ts'
+import { folder, quickClock, TOKEN } from './helpers.ts'
 
 // As in a fresh process, where small requests need no fetch.
 vi.mock(import('../../adapters/hub/get.ts'), async (original) => ({ ...(await original()), isFetchUntouched: () => true }))
@@ -89,6 +93,31 @@ describe('requests', () => {
     expect(await askJson({ ...access, hubUrl: 'http://127.0.0.1:9' }, `${other.url}/y`)).toEqual({ sha })
     expect(other.heard.map(({ authorization }) => authorization)).toEqual([undefined, undefined])
     expect(heard[0]?.['user-agent']).toBe('soft-prompts')
+  })
+
+  it('fetch a file from the store that a hub sends us to, without the token, and go on there', async () => {
+    const bytes = Buffer.from('the bytes of a large file')
+    let broken = false
+    const store = await serve((request, response) => {
+      const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
+      const range = start > 0 ? { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` } : {}
+      response.writeHead(start > 0 ? 206 : 200, { ...range, 'content-length': bytes.length - start })
+      if (broken) return void response.end(bytes.subarray(start))
+      broken = true
+      response.write(bytes.subarray(0, 10), () => setTimeout(() => response.destroy(), 50))
+    })
+    const elsewhere = store.url.replace('127.0.0.1', 'localhost')
+    const { url, heard } = await serve((_, response) => void response.writeHead(302, { location: `${elsewhere}/signed?x=1` }).end())
+    const path = join(await folder(), 'blob')
+    const digest = { algorithm: 'sha256', hex: createHash('sha256').update(bytes).digest('hex') } as const
+    const wanted = { path: 'model.safetensors', size: bytes.length, digest }
+    await download({ hubUrl: url, token: TOKEN, clock: quickClock() }, model, sha, wanted, path, () => {})
+    expect(await readFile(path)).toEqual(bytes)
+    expect(heard.map(({ authorization }) => authorization)).toEqual([`Bearer ${TOKEN}`, `Bearer ${TOKEN}`])
+    expect(store.heard.map(({ authorization, range }) => [authorization, range])).toEqual([
+      [undefined, undefined],
+      [undefined, 'bytes=10-'],
+    ])
   })
 
   it('read compressed answers', async () => {

@@ -8,7 +8,7 @@ import { ConfigError } from '../../src/errors.ts'
 import type { Metric } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { buildStep } from '../../src/t5/step.ts'
-import { adviseBase, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
+import { adviseBase, adviseByAnswer, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
 import { usualTargets } from '../../src/train/batches.ts'
 import { checkResume } from '../../src/train/checkpoint.ts'
 import { largestBatch, trainingBytes } from '../../src/train/estimate.ts'
@@ -146,8 +146,8 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
       memoryBytes,
     }
   }
-  for (const advice of [...adviseBase(base.id, base.config.width), ...adviseMemory(memoryBytes, availableBytes())])
-    yield { type: 'warning', step: 0, ...advice }
+  const onBase = adviseBase(base.id, base.config.width)
+  for (const advice of [...onBase, ...adviseMemory(memoryBytes, availableBytes())]) yield { type: 'warning', step: 0, ...advice }
   for (const { name, labels, dev } of tasks) {
     const devTargets = dev?.examples.map(({ target }) => target)
     for (const advice of labels ? adviseLabels(labels, base.tokenizer, devTargets) : [])
@@ -155,6 +155,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   }
 
   const program = await engine.load(graph, base.weights)
+  const gradients = gradientStep(program, base.config, rate > 0 ? { graph, rate } : undefined)
   let model: Promise<Seq2Seq> | undefined
   const seq2seq = (): Promise<Seq2Seq> => (model ??= emittedSeq2Seq(engine, base.config, base.weights))
   const release = async (): Promise<void> => {
@@ -183,6 +184,10 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
       return { metrics: metrics.map((metric) => Object.assign(metric, { step })), warnings }
     }
   try {
+    if (!onBase.some(({ code }) => code === 'base-spans-only')) {
+      const initial = lanes.map((lane) => lane.initial)
+      for (const advice of await adviseByAnswer(base.id, base.tokenizer, gradients, initial)) yield { type: 'warning', step: 0, ...advice }
+    }
     const runs: TrainedRun[] = []
     const events = trainTogether({
       lanes: lanes.map(({ task, identity, initial }, index) => ({
@@ -193,7 +198,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
         ...(folder.saved?.[index] ? { resume: folder.saved[index] } : {}),
       })),
       padId: base.tokenizer.padId,
-      step: gradientStep(program, base.config, rate > 0 ? { graph, rate } : undefined),
+      step: gradients,
       now: () => performance.now(),
       ...(options.signal ? { signal: options.signal } : {}),
       ...(options.timeLimitMs === undefined ? {} : { timeLimitMs: options.timeLimitMs }),

@@ -1,5 +1,7 @@
 /** What is worth saying before a run begins: a base that prompt-tunes badly, labels that cannot be told apart. */
+import { collate } from '../data/collate.ts'
 import type { Tokenizer } from '../data/tokenizer.ts'
+import type { JoinedStep } from './together.ts'
 
 export interface Advice {
   readonly code: string
@@ -13,14 +15,33 @@ const ORIGINAL = /(^|\/)t5-(small|base|large|3b|11b)$/i
 /** Hidden size under which the paper has no figure (T5-small has 512). */
 const SMALLEST_WIDTH = 512
 
+const spansOnly = (id: string): Advice => ({
+  code: 'base-spans-only',
+  message: `${id} was only trained to fill gaps; prompts learn badly on such models (Lester et al. 2021, section 2.2). Take an adapted one: google/t5-small-lm-adapt, google/t5-base-lm-adapt, google/flan-t5-base.`,
+})
+
+/** A text without a gap: only a model that knows nothing else begins its answer with the mark of one. */
+const PROBE = 'The weather was fine in the morning, and in the afternoon'
+const SENTINEL = /^▁?<extra_id_0>$/
+
+/** Advice on a base model by what it does: one run of the training step. */
+export async function adviseByAnswer(
+  id: string,
+  tokenizer: Tokenizer,
+  step: JoinedStep,
+  prompts: readonly Float32Array[] /* K of [P, D] */,
+): Promise<Advice[]> {
+  const sentinel = tokenizer.pieces.findIndex((piece) => SENTINEL.test(piece))
+  if (sentinel < 0) return []
+  const { rowLoss } = await step(collate([{ inputIds: tokenizer.encode(PROBE), targetIds: [sentinel] }], tokenizer.padId), prompts)
+  return Math.exp(-(rowLoss[0] as number)) > 0.5 ? [spansOnly(id)] : []
+}
+
 /** Advice on a base model by its Hub id and width. */
 export function adviseBase(id: string, width: number): Advice[] {
   const advice: Advice[] = []
   if (SPANS_ONLY.test(id)) {
-    advice.push({
-      code: 'base-spans-only',
-      message: `${id} was only trained to fill gaps; prompts learn badly on such models (Lester et al. 2021, section 2.2). Take an adapted one: google/t5-small-lm-adapt, google/t5-base-lm-adapt, google/flan-t5-base.`,
-    })
+    advice.push(spansOnly(id))
   } else if (ORIGINAL.test(id)) {
     advice.push({
       code: 'base-not-adapted',

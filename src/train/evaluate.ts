@@ -41,7 +41,7 @@ export function measure(predictions: readonly string[], options: Pick<EvaluateOp
   return {
     metrics: figures.map((figure): Metric => Object.assign(figure, { split: options.split, by })),
     predictions,
-    warnings: collapse(predictions, expected),
+    warnings: [...collapse(predictions, expected), ...(labels ? [] : outside(predictions, expected))],
   }
 }
 
@@ -52,6 +52,22 @@ function collapse(predictions: readonly string[], expected: readonly string[]): 
     {
       code: 'one-answer',
       message: `Every one of ${predictions.length} rows was answered ${JSON.stringify(predictions[0])}. Common in the first few hundred steps; if it stays, try more steps, a lower learning rate or another seed.`,
+    },
+  ]
+}
+
+/** Shares of the rows: answers this seldom met are free text, and this many others are worth a word. */
+const [FEW_ANSWERS, MANY_OTHERS] = [0.25, 0.1]
+
+/** Generated answers that are none of the few that the rows ask for. */
+function outside(predictions: readonly string[], expected: readonly string[]): Evaluated['warnings'] {
+  const answers = new Set(expected.map((answer) => answer.trim()))
+  const others = predictions.filter((answer) => !answers.has(answer.trim()))
+  if (answers.size > FEW_ANSWERS * expected.length || others.length <= MANY_OTHERS * predictions.length) return []
+  return [
+    {
+      code: 'answers-not-labels',
+      message: `${others.length} of ${predictions.length} generated answers are none of the ${answers.size} that the rows ask for, as ${JSON.stringify(others[0])}. Common in the first few hundred steps; label scoring (name the labels, without --generate) only ever answers with one of them.`,
     },
   ]
 }

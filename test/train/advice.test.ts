@@ -1,7 +1,20 @@
 /** Advice before a run: said where it helps, silent elsewhere. */
+import * as ort from 'onnxruntime-node'
 import { expect, it } from 'vitest'
+import { openBase } from '../../adapters/compose/open-base.ts'
+import { createEngine } from '../../adapters/onnxruntime/engine.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
-import { adviseBase, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
+import { adviseBase, adviseByAnswer, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
+import { buildStep } from '../../src/t5/step.ts'
+import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
+import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+import { measure } from '../../src/train/evaluate.ts'
+import { gradientStep } from '../../src/train/gradient-step.ts'
+
+const changed = (name: string, { shape, data }: Tensor<'F32'>): [string, WeightRef] => [
+  name,
+  { dtype: 'F32', shape, source: new Uint8Array(data.buffer), offsetBytes: 0, sizeBytes: data.byteLength },
+]
 
 const codes = (advice: readonly { code: string }[]): string[] => advice.map(({ code }) => code)
 
@@ -29,4 +42,47 @@ it('a run that takes more memory than there is', () => {
   expect(adviseMemory(2.56e9, 1e9)).toMatchObject([
     { code: 'memory-short', message: expect.stringContaining('2.6 GB of memory, and 1.0 GB') },
   ])
+})
+
+it('a base that answers a plain text with the mark of a gap', async () => {
+  const folder = new URL('../../models/t5-tiny-en', import.meta.url).pathname
+  const { config, weights, tokenizer } = await openBase(folder)
+  const prompt = new Float32Array(2 * config.width).fill(0.1)
+  const adviceOn = async (given: WeightTable): Promise<string[]> => {
+    const program = await createEngine(ort, { threads: 1 }).load(buildStep(config), given)
+    const advice = await adviseByAnswer('x', tokenizer, gradientStep(program, config), [prompt])
+    await program.dispose()
+    return codes(advice)
+  }
+  expect(await adviceOn(weights)).toEqual([])
+  // the same model, its last norm and embeddings such that one piece wins everywhere
+  const norm = tensor('F32', [config.width], new Float32Array(config.width))
+  norm.data[0] = 100
+  const sentinel = tokenizer.pieces.indexOf('<extra_id_0>')
+  const table = tensor('F32', [config.vocabSize, config.width], new Float32Array(config.vocabSize * config.width))
+  for (let row = 0; row < config.vocabSize; row++) table.data[row * config.width] = row === sentinel ? 100 : 50
+  const single = new Map([...weights, changed('decoder.final_layer_norm.weight', norm), changed('shared.weight', table)])
+  expect(await adviceOn(single)).toEqual(['base-spans-only'])
+})
+
+it('generated answers that are none of the labels', () => {
+  const rows = Array.from({ length: 20 }, (_, index) => ({ inputIds: [1], targetIds: [1], target: index % 2 === 0 ? 'yes' : 'no' }))
+  const given = (answers: readonly string[], labels?: readonly string[]): string[] =>
+    codes(
+      measure(
+        rows.map((_, index) => answers[index % answers.length]!),
+        { rows, split: 'dev', ...(labels ? { labels } : {}) },
+      ).warnings,
+    )
+  expect(given(['yes', 'no '])).toEqual([])
+  expect(given(['yes', 'well', 'no'])).toEqual(['answers-not-labels'])
+  expect(given(['yes', 'yes'])).toEqual(['one-answer'])
+  // free text has no labels
+  const free = rows.map((row, index) => ({ ...row, target: `answer ${index}` }))
+  expect(
+    measure(
+      free.map(() => 'a b'),
+      { rows: free, split: 'dev' },
+    ).warnings.map(({ code }) => code),
+  ).toEqual(['one-answer'])
 })

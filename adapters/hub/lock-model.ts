@@ -1,4 +1,5 @@
 /** Base models in `prompts.lock.json`: the files that were used, by sha256. More files of the same commit (ONNX beside weights) join the entry. */
+import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { sha256Of } from './disk.ts'
@@ -38,19 +39,32 @@ export async function lockedModel(lockFile: string, repo: string, revision: stri
 }
 
 /**
- * Checks that each file of the snapshot is the pinned one.
- * @throws {HubError} `hub-lock-drift`
+ * Checks that each file of the snapshot is the pinned one, byte by byte: large ones were verified when they came, and nobody looked since.
+ * @throws {HubError} `hub-lock-drift` | `hub-cache-corrupt`
  */
 export async function checkModel(lockFile: string, locked: Locked, snapshot: Snapshot): Promise<void> {
   const pinned = new Map(locked.files.map(({ path, sha256 }) => [path, sha256]))
   // Where another client filled the cache, all that is pinned is hashed.
   const files = snapshot.files.length > 0 ? snapshot.files : locked.files.map(({ path, size }) => ({ path, size, digest: UNKNOWN }))
-  const drifted = (await describe({ ...snapshot, files })).find(({ path, sha256 }) => pinned.get(path) !== sha256)
-  if (drifted === undefined) return
+  const described = await describe({ ...snapshot, files })
+  const drifted = described.find(({ path, sha256 }) => pinned.get(path) !== sha256)
+  if (drifted === undefined) return checkBytes(snapshot)
   const why = pinned.has(drifted.path) ? 'has other bytes' : 'is not pinned'
   throw new HubError(
     'hub-lock-drift',
     `${snapshot.repo} at ${locked.commit} is not what ${lockFile} pins: ${drifted.path} ${why}. Use it once without frozen to pin what is there now.`,
     { facts: { path: drifted.path, sha256: drifted.sha256 } },
   )
+}
+
+/** Hashes what was not: the files that the Hub knows by sha256. */
+async function checkBytes({ repo, dir, files }: Snapshot): Promise<void> {
+  for (const { path, digest } of files) {
+    const at = join(dir, ...path.split('/'))
+    if (digest.algorithm !== 'sha256' || (await sha256Of(at)) === digest.hex) continue
+    const spoilt = await realpath(at)
+    throw new HubError('hub-cache-corrupt', `${path} of ${repo} was spoilt after it came: delete ${spoilt}, then pull again.`, {
+      facts: { path, file: spoilt },
+    })
+  }
 }

@@ -1,7 +1,7 @@
 /** Base models and prompts by Hub id: fetched once, into the shared cache, and used from there. */
 import { commit, createRepo } from '@huggingface/hub'
 import { createHash } from 'node:crypto'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { findPrompt } from '../../adapters/compose/find-prompt.ts'
@@ -10,6 +10,7 @@ import { fetchDataset, type DatasetOptions } from '../../adapters/compose/open-d
 import { openHubModel } from '../../adapters/compose/open-hub-model.ts'
 import { pullBase } from '../../adapters/compose/pull-base.ts'
 import { findOnnxFolder } from '../../adapters/compose/onnx-folder.ts'
+import { REHASH_BYTES } from '../../adapters/hub/cache.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import { commandLine, main } from '../../scripts/cli/main.ts'
 import { pull } from '../../scripts/pull-prompt.ts'
@@ -88,14 +89,14 @@ describe('by Hub id', () => {
 
 const pinned = async (lockFile: string): Promise<Record<string, { commit: string; files: { path: string; sha256: string }[] }>> =>
   JSON.parse(await readFile(lockFile, 'utf8')).models
-const change = (path: string, text: string): Promise<unknown> =>
+const change = (path: string, content: string | Buffer): Promise<unknown> =>
   commit({
     hubUrl: url,
     accessToken: TOKEN,
     repo: 'team/t5',
     title: 'changed',
     useXet: false,
-    operations: [{ operation: 'addOrUpdate', path, content: new Blob([text]) }],
+    operations: [{ operation: 'addOrUpdate', path, content: new Blob([typeof content === 'string' ? content : new Uint8Array(content)]) }],
   })
 
 describe('prompts.lock.json', () => {
@@ -147,6 +148,22 @@ describe('prompts.lock.json', () => {
       )
       await expect(frozen({ offline })).rejects.toMatchObject({ code: 'hub-lock-drift', message: expect.stringContaining('other bytes') })
     }
+  })
+
+  it('frozen finds a large file that was spoilt in the cache', async () => {
+    const large = Buffer.alloc(REHASH_BYTES + 1, 'w')
+    await change('model.safetensors', large)
+    const lockFile = join(await folder(), 'prompts.lock.json')
+    const { dir } = await openHubModel('team/t5', { lockFile })
+    const frozen = (): Promise<unknown> => openHubModel('team/t5', { lockFile, frozen: true })
+    await frozen()
+    large[1000]! ^= 1
+    const file = await realpath(join(dir, 'model.safetensors'))
+    await writeFile(file, large)
+    await expect(frozen()).rejects.toMatchObject({ code: 'hub-cache-corrupt', message: expect.stringContaining(`delete ${file}`) })
+    await rm(file)
+    await frozen()
+    expect((await readFile(file)).equals(large)).toBe(false)
   })
 
   it('pull --save --base pins prompt and base; --frozen takes both, and an app does too', async () => {

@@ -87,15 +87,18 @@ export async function exportOnnx(modelDir: string, outDir: string, options: Expo
     await copyFile(join(modelDir, path), join(outDir, path))
     written.push({ path, sizeBytes: found.size })
   }
-  if (Object.keys(external).length > 0) await tellExternal(join(outDir, 'config.json'), external)
-  return written
+  if (Object.keys(external).length === 0) return written
+  const told = { path: 'config.json', sizeBytes: await tellExternal(join(outDir, 'config.json'), external) }
+  return [...written.filter(({ path }) => path !== told.path), told]
 }
 
 /** Where transformers.js looks before it fetches `…onnx_data`. */
-async function tellExternal(path: string, external: Record<string, true>): Promise<void> {
+async function tellExternal(path: string, external: Record<string, true>): Promise<number> {
   const json = JSON.parse(await readFile(path, 'utf8')) as { 'transformers.js_config'?: object }
   json['transformers.js_config'] = { ...json['transformers.js_config'], use_external_data_format: external }
-  await writeFile(path, `${JSON.stringify(json, null, 2)}\n`)
+  const text = `${JSON.stringify(json, null, 2)}\n`
+  await writeFile(path, text)
+  return Buffer.byteLength(text)
 }
 
 /** The weights that a graph uses, by checkpoint name. */

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
-import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
+import { lendModel } from '../../src/decode/lend.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { Metric } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
@@ -156,31 +156,26 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
 
   const program = await engine.load(graph, base.weights)
   const gradients = gradientStep(program, base.config, rate > 0 ? { graph, rate } : undefined)
-  let model: Promise<Seq2Seq> | undefined
-  const seq2seq = (): Promise<Seq2Seq> => (model ??= emittedSeq2Seq(engine, base.config, base.weights))
-  const release = async (): Promise<void> => {
-    const made = model
-    model = undefined
-    await (await made)?.dispose()
-  }
+  // Between two evaluations only the step's weights need to be in memory.
+  const model = lendModel(() => emittedSeq2Seq(engine, base.config, base.weights), options.memory !== 'low')
   const evaluation =
     ({ devRows = [], labels, recipe }: PreparedTask): NonNullable<TrainOptions['evaluate']> =>
     async (prompt, step) => {
-      const { metrics, warnings } = await evaluate(
-        {
-          model: await seq2seq(),
-          tokenizer: base.tokenizer,
-          startId: base.config.startId,
-          rows: devRows,
-          ...(labels ? { labels } : {}),
-          split: 'dev',
-          maxNewTokens: recipe.maxTargetTokens,
-          ...(options.signal ? { signal: options.signal } : {}),
-        },
-        { data: prompt, width: base.config.width },
+      const { metrics, warnings } = await model.use(async (get) =>
+        evaluate(
+          {
+            model: await get(),
+            tokenizer: base.tokenizer,
+            startId: base.config.startId,
+            rows: devRows,
+            ...(labels ? { labels } : {}),
+            split: 'dev',
+            maxNewTokens: recipe.maxTargetTokens,
+            ...(options.signal ? { signal: options.signal } : {}),
+          },
+          { data: prompt, width: base.config.width },
+        ),
       )
-      // Between two evaluations only the step's weights need to be in memory.
-      if (options.memory === 'low') await release()
       return { metrics: metrics.map((metric) => Object.assign(metric, { step })), warnings }
     }
   try {
@@ -221,17 +216,19 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
         continue
       }
       const { labels, devRows, recipe } = task
-      const found = await gatherEvidence({
-        base,
-        prompt: state.best?.prompt ?? state.prompt,
-        ...(devRows ? { rows: devRows } : {}),
-        trained: task.data.examples.map(({ target }) => target),
-        ...(labels ? { labels } : {}),
-        maxNewTokens: recipe.maxTargetTokens,
-        failures: options.failures ?? 0,
-        model: seq2seq,
-        ...(options.signal ? { signal: options.signal } : {}),
-      })
+      const found = await model.use((get) =>
+        gatherEvidence({
+          base,
+          prompt: state.best?.prompt ?? state.prompt,
+          ...(devRows ? { rows: devRows } : {}),
+          trained: task.data.examples.map(({ target }) => target),
+          ...(labels ? { labels } : {}),
+          maxNewTokens: recipe.maxTargetTokens,
+          failures: options.failures ?? 0,
+          model: get,
+          ...(options.signal ? { signal: options.signal } : {}),
+        }),
+      )
       const facts = { ...manifestOf(task, identity.recipe, options.createdBy ?? (await createdBy())), base: described }
       const prompt = finishedPrompt(state, base, facts, found)
       await mkdir(dir, { recursive: true })
@@ -249,7 +246,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     return resultOf(runs, lanes)
   } finally {
     await program.dispose()
-    await release()
+    await model.dispose()
   }
 }
 

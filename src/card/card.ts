@@ -168,7 +168,7 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
   // A plain PEFT adapter may not name its base.
   const baseShown = base.id.trim() === '' ? `T5 of width ${width}` : hubLink(base.id, 'model')
   return {
-    title: text(repo?.split('/')[1] ?? manifest.task ?? `Soft prompt for ${base.id.trim() || `a T5 of width ${width}`}`),
+    title: text(nameOf(facts) ?? manifest.task ?? `Soft prompt for ${base.id.trim() || `a T5 of width ${width}`}`),
     task: manifest.task === undefined ? '' : text(manifest.task),
     task_stop: /[.?!…]\s*$/.test(manifest.task ?? '') ? '' : '.',
     base: baseShown,

@@ -64,6 +64,18 @@ describe('gatherEvidence', () => {
 })
 
 describe('trainPrompt', () => {
+  it('measures each of several seeds', async () => {
+    const data = join(dir, 'rows.jsonl')
+    const recipe = { length: 2, steps: 1, batch: 4, evalEvery: 1 }
+    await drainTraining(trainPrompt({ model: MODEL, data, dev: data, out: join(dir, 'seeds'), recipe, threads: 1, seeds: 2, failures: 2 }))
+    for (const seed of ['seed-0', 'seed-1']) {
+      const { manifest } = await openPrompt(join(dir, 'seeds', seed))
+      expect(manifest.baselines?.map(({ of, n }) => [of, n])).toEqual(['untuned', 'untuned', 'majority', 'majority'].map((of) => [of, 40]))
+      expect([manifest.nearest?.length, manifest.failures?.length]).toEqual([2, 2])
+      expect(await readFile(join(dir, 'seeds', seed, 'README.md'), 'utf8')).toContain(`# ${seed}\n`)
+    }
+  })
+
   it('stopped at its end writes the prompt and says what is missing', async () => {
     const stop = new AbortController()
     const out = join(dir, 'out')

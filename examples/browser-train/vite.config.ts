@@ -44,6 +44,8 @@ const config: UserConfig = defineConfig({
   define: { __MODEL__: JSON.stringify(`models/${basename(model)}`) },
   resolve: {
     alias: [
+      // From source; an app has the package instead.
+      { find: 'soft-prompts/browser-train', replacement: join(root, 'adapters/compose/browser-train.ts') },
       // The runtime without its WebAssembly inlined: the page serves that itself.
       { find: 'ort-wasm', replacement: dirname(createRequire(import.meta.url).resolve('onnxruntime-web')) },
     ],

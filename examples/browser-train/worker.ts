@@ -10,7 +10,7 @@ import {
   trainPrompt,
   type OnnxRuntime,
   type RowAnswer,
-} from '../../adapters/compose/browser-train.ts'
+} from 'soft-prompts/browser-train'
 
 export type Asked =
   | { readonly type: 'open'; readonly model: string }

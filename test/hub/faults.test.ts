@@ -6,6 +6,7 @@ import { HubError, SoftPromptError } from '../../src/errors.ts'
 import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import type { Clock } from '../../adapters/hub/retry.ts'
+import type { Hub } from '../../adapters/hub/server/start.ts'
 import {
   faultProxy,
   folder,
@@ -26,9 +27,11 @@ vi.mock(import('../../adapters/hub/get.ts'), async (original) => ({ ...(await or
 /** Long beside what a request takes here, so that only what is delayed runs out of time. */
 const TIMEOUT_MS = 400
 
+const LATE: FaultKind = { kind: 'delay', ms: 600 }
+
 const KINDS: readonly FaultKind[] = [
   { kind: 'drop' },
-  { kind: 'delay', ms: 600 },
+  LATE,
   { kind: 'lose' },
   { kind: 'truncate' },
   { kind: 'short' },
@@ -44,12 +47,28 @@ const SPOILS: ReadonlySet<string> = new Set(['corrupt', 'spoil'])
 const isOneOf = (files: ReadonlyMap<string, Buffer>, ...states: readonly ReadonlyMap<string, Buffer>[]): boolean =>
   states.some((state) => same(files, state))
 
-/** Over the proxy that spoils, with little patience. */
-const impatient = (hubUrl: string): { hubUrl: string; clock: Clock; timeoutMs: number } => ({
+/** Over the proxy that spoils; with little patience where answers come late. */
+const over = (hubUrl: string, fault: FaultKind): { hubUrl: string; clock: Clock; timeoutMs: number } => ({
   hubUrl,
   clock: quickClock(),
-  timeoutMs: TIMEOUT_MS,
+  timeoutMs: fault.kind === 'delay' ? TIMEOUT_MS : 30_000,
 })
+
+/** Does the work once for each request that it makes, with that one spoilt, four at a time. */
+async function eachRequest(server: Hub, fault: FaultKind, work: (at: number, url: string) => Promise<void>): Promise<void> {
+  const sound = await faultProxy(server, () => undefined)
+  await work(0, sound.url)
+  expect(sound.seen.length).toBeGreaterThan(5)
+  const requests = sound.seen.keys()
+  const worker = async (): Promise<void> => {
+    for (const before of requests) {
+      const proxy = await faultProxy(server, (_, count) => (count === before + 1 ? fault : undefined))
+      await work(before + 1, proxy.url)
+      expect(proxy.seen.length).toBeGreaterThan(before)
+    }
+  }
+  await Promise.all([worker(), worker(), worker(), worker()])
+}
 
 describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${fault.status}` : ''}`, fault] as const))('%s', (_, fault) => {
   it('at each request of a push', async () => {
@@ -62,7 +81,7 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
       // From the first prompt to the second, and back.
       const [old, fresh, dir] = at % 2 === 1 ? [promptFiles(1), promptFiles(2), dirs[1]] : [promptFiles(2), promptFiles(1), dirs[0]]
       const proxy = await faultProxy(server, (__, count) => (count === at ? fault : undefined))
-      const failure: unknown = await pushPrompt({ ...options, ...impatient(proxy.url), dir }).catch((error: unknown) => error)
+      const failure: unknown = await pushPrompt({ ...options, ...over(proxy.url, fault), dir }).catch((error: unknown) => error)
       const coded = failure instanceof SoftPromptError
       expect(failure instanceof Error && !coded ? failure : undefined).toBeUndefined()
       const state = await readFiles((await pullPrompt({ ...options, cacheDir: await folder() })).dir)
@@ -80,10 +99,9 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
   it('at each request of a first push, which makes the repository and a branch', async () => {
     const server = await hub()
     const options = { hubUrl: server.url, token: TOKEN, dir: await promptFolder(1), branch: 'better' }
-    for (let at = 1; at < 20; at += 1) {
+    await eachRequest(server, fault, async (at, url) => {
       const repo = `me/new${at}`
-      const proxy = await faultProxy(server, (__, count) => (count === at ? fault : undefined))
-      const failure: unknown = await pushPrompt({ ...options, repo, ...impatient(proxy.url) }).then(
+      const failure: unknown = await pushPrompt({ ...options, repo, ...over(url, fault) }).then(
         () => undefined,
         (error: unknown) => error,
       )
@@ -92,20 +110,17 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
       if (failure !== undefined) await pushPrompt({ ...options, repo })
       const pulled = await pullPrompt({ repo, hubUrl: server.url, revision: 'better', cacheDir: await folder() })
       expect(isOneOf(await readFiles(pulled.dir), promptFiles(1))).toBe(true)
-      if (proxy.seen.length < at) return
-    }
-    throw new Error('the push has no end')
+    })
   })
 
   it('at each request of a pull', async () => {
     const server = await hub()
     await pushPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, dir: await promptFolder(1) })
-    for (let at = 1; at < 20; at += 1) {
+    await eachRequest(server, fault, async (_at, url) => {
       const cacheDir = await folder()
       const out = join(await folder(), 'out')
-      const proxy = await faultProxy(server, (__, count) => (count === at ? fault : undefined))
       const options = { repo: 'me/sst2', cacheDir, out }
-      const failure: unknown = await pullPrompt({ ...options, ...impatient(proxy.url) }).then(
+      const failure: unknown = await pullPrompt({ ...options, ...over(url, fault) }).then(
         () => undefined,
         (error: unknown) => error,
       )
@@ -114,9 +129,7 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
       expect((await readdir(out).catch((): string[] => [])).includes('README.md')).toBe(failure === undefined)
       await pullPrompt({ ...options, hubUrl: server.url })
       expect(isOneOf(await readFiles(out), promptFiles(1))).toBe(true)
-      if (proxy.seen.length < at) return
-    }
-    throw new Error('the pull has no end')
+    })
   })
 })
 
@@ -131,7 +144,7 @@ describe('a late answer', () => {
     const server = await hub()
     await pushPrompt({ repo: 'me/sst2', hubUrl: server.url, token: TOKEN, dir: await promptFolder(1) })
     const proxy = await faultProxy(server, latePart(part))
-    const options = { ...impatient(proxy.url), clock: quickClock() }
+    const options = { ...over(proxy.url, LATE), clock: quickClock() }
     await pullPrompt({ repo: 'me/sst2', cacheDir: await folder(), ...options })
     expect(proxy.seen.filter((line) => line.includes(part))).toHaveLength(2)
     expect(options.clock.waits).toHaveLength(1)
@@ -142,7 +155,7 @@ describe('a late answer', () => {
     const options = { repo: 'me/sst2', token: TOKEN }
     await pushPrompt({ ...options, hubUrl: server.url, dir: await promptFolder(1) })
     const proxy = await faultProxy(server, latePart('/commit/main'))
-    const { commit } = await pushPrompt({ ...options, ...impatient(proxy.url), dir: await promptFolder(2) })
+    const { commit } = await pushPrompt({ ...options, ...over(proxy.url, LATE), dir: await promptFolder(2) })
     expect(proxy.seen.filter((line) => line.includes('/commit/main'))).toHaveLength(1)
     const commits = (await (await fetch(`${server.url}/api/models/me/sst2/commits/main`)).json()) as { id: string }[]
     expect(commits).toHaveLength(3) // that of the new repository, and one for each push

@@ -34,7 +34,7 @@ console.log(await pipe({{ input }}))
 {% endif %}
 \`\`\`
 
-{% if repo_ref and on_hub %}
+{% if repo_ref and onnx %}
 In a web page, in a module that Vite or another bundler builds; it takes prompt and base from the Hub:
 
 \`\`\`js

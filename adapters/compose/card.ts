@@ -13,6 +13,7 @@ import { readText, writeAtomic } from '../hub/disk.ts'
 import { CONFIG_FILE, LOG_FILE, MANIFEST_FILE, TENSOR_FILE } from '../artifact/artifact.ts'
 import { sha256 } from '../artifact/folder.ts'
 import { formatManifest } from '../artifact/manifest.ts'
+import { MIRRORS } from './mirrors.ts'
 import { openEvery, type OpenedPrompt } from './open-prompt.ts'
 
 export interface CardOptions {
@@ -36,11 +37,14 @@ function factsOf({ prompt, manifest, files, name, container }: Member, options: 
   const { repo, license, language } = options
   const log = files.get(LOG_FILE)
   const tensors = files.get(TENSOR_FILE)
+  const { id } = manifest.base
+  const onnxId = Object.hasOwn(MIRRORS, id) ? MIRRORS[id] : undefined
   return {
     manifest,
     length: lengthOf(prompt),
     width: widthOf(prompt),
     name: container === 'bundle' ? `${name}.tar.gz` : name,
+    ...(onnxId === undefined ? {} : { onnxId }),
     ...(tensors === undefined ? {} : { sizeBytes: tensors.length }),
     ...(log === undefined ? {} : { log: parseLog(new TextDecoder().decode(log)) }),
     ...(repo === undefined ? {} : { repo }),

@@ -173,9 +173,9 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
     task_stop: /[.?!…]\s*$/.test(manifest.task ?? '') ? '' : '.',
     base: baseShown,
     named,
-    on_hub: isOnHub(base),
     base_revision: base.revision === undefined ? '' : code(base.revision),
-    onnx: base.onnxId === undefined ? '' : hubLink(base.onnxId, 'model'),
+    // A page cannot make them itself.
+    onnx: (base.onnxId ?? facts.onnxId) !== undefined,
     length,
     width,
     parameters: (length * width).toLocaleString('en'),

@@ -26,6 +26,8 @@ export interface CardFacts {
   readonly repo?: string
   /** Of the folder or bundle it lies in: what the snippets name where there is no `repo`. */
   readonly name?: string
+  /** Repository that is known to have the base's ONNX files, where the manifest names none. */
+  readonly onnxId?: string
   /** Size of the tensor file, bytes. */
   readonly sizeBytes?: number
   /** What the author says of licence and language; nothing else can know. */

@@ -74,7 +74,12 @@ describe.skipIf(!existsSync(executablePath))("the card's page snippet in Chromiu
 
   /** A prompt on the hub, and a page whose only module is what its card prints. */
   async function makePage(name: string, labels?: readonly string[]): Promise<string> {
-    const manifest = { base: { id: BASE }, template: TEMPLATE, generation: { max_new_tokens: 4 }, ...(labels ? { labels } : {}) }
+    const manifest = {
+      base: { id: BASE, onnxId: BASE },
+      template: TEMPLATE,
+      generation: { max_new_tokens: 4 },
+      ...(labels ? { labels } : {}),
+    }
     await writePromptFolder({ ...promptOf(MODEL, 'a'), manifest }, join(dir, name))
     await pushPrompt({ hubUrl: hub.url, token: TOKEN, dir: join(dir, name), repo: `me/${name}` })
     const card = renderCard({ manifest, length: 5, width: 64, repo: `me/${name}` }, promptCard)

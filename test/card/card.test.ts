@@ -60,7 +60,7 @@ const log = parseLog(
 {"step":49,"metrics":[{"name":"accuracy","split":"validation","value":0.8853,"n":872}]}
 {"step":50,"lo`,
 )
-const facts: CardFacts = { manifest, length: 100, width: 512, log, repo: 'me/t5-small-sst2', sizeBytes: 204_920 }
+const facts: CardFacts = { manifest, length: 100, width: 512, log, repo: 'me/t5-small-sst2', onnxId: 'Xenova/t5-small', sizeBytes: 204_920 }
 
 const withTemplate = (template: string): string => renderCard({ ...facts, manifest: { ...manifest, template } }, promptCard)
 
@@ -115,6 +115,14 @@ describe('renderCard', () => {
     expect(withTemplate('{{x}} {text}')).toContain('pipe.classify("your text")')
     expect(withTemplate('{{x}} {text}')).toContain('tokenizer("{x} your text", return_tensors')
     expect(withTemplate('{lone')).toContain('pipe.classify("your text")')
+  })
+
+  it('has a snippet for a page only where ONNX files of the base are known', () => {
+    const { onnxId: _, ...unknown } = facts
+    expect(renderCard(facts, promptCard)).toContain("{ device: 'wasm' }")
+    expect(renderCard(unknown, promptCard)).not.toContain('In a web page')
+    const named = { ...manifest, base: { ...manifest.base, onnxId: 'me/onnx' } }
+    expect(renderCard({ ...unknown, manifest: named }, promptCard)).toContain('In a web page')
   })
 
   it('rendering again changes nothing', () => {

@@ -35,7 +35,7 @@ const filesOf = async (folder: string, prefix = ''): Promise<[string, Buffer][]>
 const text = ref.texts[0] as string
 const facts = (labels?: readonly string[], name = 'tiny-a'): CardFacts => ({
   manifest: {
-    base: { id: BASE },
+    base: { id: BASE, onnxId: BASE },
     template: text,
     generation: { max_new_tokens: (ref.base_greedy[0]?.length ?? 0) - 1 },
     ...(labels ? { labels } : {}),

@@ -19,6 +19,8 @@ let dir = ''
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'soft-prompts-cards-'))
   await cp(examples, join(dir, 'pack'), { recursive: true })
+  // What stands beside the prompts: the folder that their cards name.
+  await exportOnnx(join(import.meta.dirname, '../../models/t5-tiny-en'), join(dir, 't5-tiny-en'))
 })
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
@@ -45,29 +47,35 @@ describe('examples', () => {
 const text = (files: ReadonlyMap<string, string>): string => files.get('README.md') ?? ''
 const jsOf = (card: string): string => /^```js\n([\s\S]*?)^```$/m.exec(card)?.[1] ?? ''
 
+type Scores = { readonly label: string; readonly score: number }[]
+
+/** Runs a snippet as a module of this package's user, in the folder that holds prompts and base; what it logged. */
+async function logged(source: string): Promise<Scores[]> {
+  const found: Scores[] = []
+  const spy = vi.spyOn(console, 'log').mockImplementation((value: Scores) => void found.push(value))
+  const before = process.cwd()
+  const file = join(import.meta.dirname, `snippet-files-${Date.now()}-${process.pid}.ts`)
+  await writeFile(file, source)
+  process.chdir(dir)
+  try {
+    await import(/* @vite-ignore */ file)
+  } finally {
+    process.chdir(before)
+    spy.mockRestore()
+    await rm(file)
+  }
+  return found
+}
+
 describe('packs', () => {
   it.each(['folder', 'bundle'])('the snippet of a %s runs, given the folder of its base', async (container) => {
     const path = container === 'folder' ? join(dir, 'pack') : join(dir, 'tasks.tar.gz')
     if (container === 'bundle')
       await writeBundle(path, new Map((await openEvery(join(dir, 'pack'))).map(({ name, files }) => [name, files])))
-    // What stands beside the prompts: the folder that the card names.
-    await exportOnnx(join(import.meta.dirname, '../../models/t5-tiny-en'), join(dir, 't5-tiny-en'))
     const source = jsOf(text(await renderCardFiles(path)))
     expect(source).toContain('{ base: "./t5-tiny-en" }')
-    const logged: { label: string; score: number }[][] = []
-    const spy = vi.spyOn(console, 'log').mockImplementation((value: { label: string; score: number }[]) => void logged.push(value))
-    const before = process.cwd()
-    const file = join(import.meta.dirname, `snippet-pack-${container}-${process.pid}.ts`)
-    await writeFile(file, source)
-    process.chdir(dir)
-    try {
-      await import(/* @vite-ignore */ file)
-    } finally {
-      process.chdir(before)
-      spy.mockRestore()
-      await rm(file)
-    }
-    expect(logged[0]?.map(({ label }) => label).toSorted()).toEqual(['negative', 'positive'])
+    const [scores] = await logged(source)
+    expect(scores?.map(({ label }) => label).toSorted()).toEqual(['negative', 'positive'])
   })
 
   it('a bundle is not written into', async () => {
@@ -103,11 +111,14 @@ describe('packs', () => {
 
 describe('a card without a repository', () => {
   it('names the folder, and its snippet runs beside it and the base', async () => {
-    const path = join(dir, 'pack/sentiment')
-    await rm(join(path, 'README.md'), { force: true })
+    const path = join(dir, 'sentiment')
+    await cp(join(examples, 'sentiment'), path, { recursive: true })
+    await rm(join(path, 'README.md'))
     const card = text(await renderCardFiles(path))
     expect(readCardData(card)['model-index']).toMatchObject([{ name: 'sentiment' }])
     expect(jsOf(card)).toContain('loadPrompted("./sentiment", { base: "./t5-tiny-en" })')
+    const [scores] = await logged(jsOf(card))
+    expect(scores?.map(({ label }) => label).toSorted()).toEqual(['negative', 'positive'])
     expect(card).toContain('load_file("./sentiment/adapter_model.safetensors")')
     expect(await previewCard(await renderCardFiles(path), path)).toContain('<b>sentiment</b>')
   })

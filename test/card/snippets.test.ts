@@ -1,12 +1,13 @@
 /** Every snippet that a card prints runs as it is printed, against a hub of its own: JavaScript here, Python with the reference libraries (skipped without them). */
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { createRepo, uploadFiles } from '@huggingface/hub'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { writePromptFolder } from '../../adapters/artifact/folder.ts'
+import { renderCardFiles } from '../../adapters/compose/card.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import { startHub, type Hub } from '../../adapters/hub/server/start.ts'
 import { promptCard } from '../../hub-cards/prompt.ts'
@@ -98,7 +99,7 @@ async function runJs(source: string): Promise<unknown[]> {
   return logged
 }
 
-async function runPython(source: string): Promise<string> {
+async function runPython(source: string, cwd = dir): Promise<string> {
   const env = {
     ...process.env,
     HF_ENDPOINT: server.url,
@@ -109,7 +110,7 @@ async function runPython(source: string): Promise<string> {
     HF_HUB_DISABLE_PROGRESS_BARS: '1',
     PYTHONWARNINGS: 'ignore',
   }
-  const { stdout } = await promisify(execFile)(python, ['-c', source], { env, timeout: 110_000 })
+  const { stdout } = await promisify(execFile)(python, ['-c', source], { env, cwd, timeout: 110_000 })
   return stdout.trim().split('\n').at(-1) ?? ''
 }
 
@@ -155,6 +156,20 @@ describe.skipIf(!hasPython('torch', 'transformers', 'huggingface_hub'))('Python'
     const [plain = ''] = snippets(renderCard(facts(), promptCard), 'python')
     expect(plain.split('\n\n')[1]?.trim().split('\n')).toHaveLength(5)
     expect(await runPython(plain + print)).toBe(expected)
+  })
+
+  it.skipIf(!hasPython('peft'))('both, beside the folders of a prompt and a base that are not on a hub', async () => {
+    const folder = join(dir, 'folders')
+    await cp(join(folderOf(MODEL), 'hf'), join(folder, 'tiny-base'), { recursive: true })
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) await cp(join(folderOf(MODEL), name), join(folder, 'tiny-base', name))
+    const { manifest } = facts()
+    const local = { ...manifest, base: { id: 'tiny-base' } }
+    await writePromptFolder({ ...promptOf(MODEL, 'a'), manifest: local }, join(folder, 'mine'))
+    const card = (await renderCardFiles(join(folder, 'mine'))).get('README.md') ?? ''
+    for (const source of snippets(card, 'python')) {
+      expect(source).toContain('"./mine')
+      expect(await runPython(source + print, folder)).toBe(expected)
+    }
   })
 
   it.skipIf(!hasPython('peft'))('PEFT, of the version the card names', async () => {

@@ -118,6 +118,16 @@ describe('card --check', () => {
     expect(await writeCard(mine)).toEqual([])
   })
 
+  it('checks every prompt of a pack', async () => {
+    const pack = join(dir, 'pack')
+    for (const name of ['one', 'two']) {
+      await writePromptFolder({ ...promptOf(MODEL, 'b'), manifest: { base: await baseModel(await openBase(base)) } }, join(pack, name))
+    }
+    expect(await writeCard(pack, { check: base })).toEqual(['one/soft_prompt.json', 'two/soft_prompt.json', 'README.md'])
+    expect((await readPromptFolder(join(pack, 'two'))).manifest.checks).toHaveLength(5)
+    expect(await writeCard(pack)).toEqual([])
+  })
+
   it('refuses another model, and a prompt without a fingerprint, and writes nothing', async () => {
     const mine = join(dir, 'mine')
     const before = await readFile(join(mine, 'soft_prompt.json'))

@@ -4,6 +4,7 @@
  * npx tsc && node --expose-gc dist/bench/attach.js --rounds 20 --cycles 1000
  * Plain and patched take turns; the figures are medians, ratios of medians beside them.
  */
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,14 +16,22 @@ import { openPatched } from '../adapters/onnxruntime/source.ts'
 import { specialise } from '../src/graph/passes.ts'
 import { emitModel } from '../src/onnx/emit.ts'
 import { formatModel } from '../src/onnx/model.ts'
-import { createPromptBank } from '../src/prompt/bank.ts'
+import { createPromptBank, type PromptBank } from '../src/prompt/bank.ts'
 import { softPrompt, type SoftPrompt } from '../src/prompt/soft-prompt.ts'
 import { parseT5Config } from '../src/t5/config.ts'
 import { buildExportedEncoder } from '../src/t5/exported.ts'
 import { sizeOf, tensor } from '../src/tensor/tensor.ts'
 import type { WeightRef } from '../src/tensor/weights.ts'
 
-const { values: flags } = parseArgs({ options: { rounds: { type: 'string', default: '20' }, cycles: { type: 'string', default: '1000' } } })
+const { values: flags } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '20' },
+    cycles: { type: 'string', default: '1000' },
+    /** What a process of its own opens and runs, to print how much its memory grew. */
+    resident: { type: 'string' },
+    path: { type: 'string', default: '' },
+  },
+})
 const rounds = Number(flags.rounds)
 const [P, T, D] = [100, 64, 512]
 
@@ -87,6 +96,7 @@ const prompt = (): SoftPrompt =>
     ),
     { base: { id: 'bench' } },
   )
+const bankOf16 = (): PromptBank => createPromptBank(Object.fromEntries(Array.from({ length: 16 }, (_, index) => [`p${index}`, prompt()])))
 const int = (rows: readonly (readonly number[])[]): ort.Tensor =>
   new ort.Tensor('int64', BigInt64Array.from(rows.flat(), BigInt), [rows.length, rows[0]?.length ?? 0])
 const rowsOf = (count: number, length: number): number[][] =>
@@ -107,6 +117,23 @@ async function writeEncoder(path: string): Promise<void> {
 const collect = (): void => (globalThis as { gc?: () => void }).gc?.()
 const residentMb = (): number => (collect(), process.memoryUsage.rss() / 2 ** 20)
 
+if (flags.resident !== undefined) {
+  const before = residentMb()
+  if (flags.resident === 'plain') await (await ort.InferenceSession.create(flags.path)).run(feedsOf(1, T))
+  else {
+    const session = await openPromptedSession(ort, flags.path, { bank: bankOf16() })
+    await session.run(session.join(feedsOf(1, T), [null]))
+  }
+  line(String(residentMb() - before))
+  process.exit()
+}
+
+/** Growth of a fresh process, in MB; the median of five. */
+function residentOf(kind: 'plain' | 'prompted', path: string): number {
+  const args = ['--expose-gc', process.argv[1] as string, '--resident', kind, '--path', path]
+  return median(Array.from({ length: 5 }, () => Number(execFileSync(process.execPath, args))))
+}
+
 const folder = await mkdtemp(join(tmpdir(), 'bench-attach-'))
 try {
   const path = join(folder, 'encoder_model.onnx')
@@ -122,13 +149,14 @@ try {
   )) as [number, number]
   line(`session from path       plain ${ms(plainMs)}, prompted ${ms(ourMs)}: ${(ourMs / plainMs).toFixed(3)}`)
 
-  const before = residentMb()
+  const [plainMb, ourMb] = [residentOf('plain', path), residentOf('prompted', path)]
+  line(
+    `resident memory         plain +${plainMb.toFixed(0)} MB, prompted with 16 prompts +${ourMb.toFixed(0)} MB: ${(ourMb / plainMb).toFixed(3)}`,
+  )
+
   const plain = await ort.InferenceSession.create(path)
-  const between = residentMb()
-  const bank = createPromptBank(Object.fromEntries(Array.from({ length: 16 }, (_, index) => [`p${index}`, prompt()])))
+  const bank = bankOf16()
   const ours = await openPromptedSession(ort, path, { bank })
-  const after = residentMb()
-  line(`resident memory         plain +${(between - before).toFixed(0)} MB, prompted +${(after - between).toFixed(0)} MB`)
 
   for (const batch of [1, 16]) {
     const joined = ours.join(feedsOf(batch, T), 'p0')

@@ -98,7 +98,7 @@ const pairs: { ours: Scores; theirs: Scores }[] = []
 for (let seed = 0; seed < seeds; seed++) {
   const pair = { ours: await ours(seed, join(folder, String(seed))), theirs: await theirs(seed, folder) }
   pairs.push(pair)
-  const [own, peer] = [pair.ours, pair.theirs].map(({ losses: _, ...scores }) => scores)
+  const [own, peer] = [pair.ours, pair.theirs].map(({ last, best }) => ({ last, best }))
   const apart = Math.max(...pair.ours.losses.map((loss, step) => Math.abs(loss - (pair.theirs.losses[step] ?? NaN))))
   process.stdout.write(`${JSON.stringify({ seed, ours: own, theirs: peer, first_losses_apart: apart })}\n`)
 }

@@ -3,6 +3,7 @@
  *
  * npx tsc && node dist/bench/train-step.js --model small --batch 8 --input 64 --target 8 --prompt 100 --rounds 12
  * Needs .peers/bin/python with torch, transformers and peft (`--python PATH` for another). PEFT runs eager with sdpa, dropout 0.
+ * `--memory low` runs as `train --low-memory` does, in a process that gives freed memory back; the peer as Python does by itself.
  * `gemm_share`: the time that the step's matrix products alone would take at the rate of its largest one, run alone in the same rounds, as a share of the step's.
  */
 import { spawn } from 'node:child_process'
@@ -14,6 +15,7 @@ import { parseArgs } from 'node:util'
 import * as ort from 'onnxruntime-node'
 import { createEngine } from '../adapters/onnxruntime/engine.ts'
 import { openCheckpoint } from '../adapters/checkpoint/open-checkpoint.ts'
+import { isTrimmed, runTrimmed } from '../scripts/cli/trimmed.ts'
 import { createBuilder } from '../src/graph/builder.ts'
 import { evaluateDim } from '../src/graph/dims.ts'
 import { linear } from '../src/graph/ops.ts'
@@ -43,6 +45,11 @@ const [batch, input, target, length, rounds, threads] = (['batch', 'input', 'tar
   Number(flags[name]),
 ) as [number, number, number, number, number, number]
 
+if (flags.memory === 'low' && !isTrimmed()) {
+  await runTrimmed()
+  process.exit()
+}
+
 const folder = await mkdtemp(join(tmpdir(), 'train-step-'))
 const asked = {
   model: flags.model,
@@ -53,8 +60,10 @@ const asked = {
   threads: flags.threads,
 }
 const given = Object.entries(asked).flatMap(([name, value]) => [`--${name}`, value])
+const { MALLOC_TRIM_THRESHOLD_: _, ...peerEnv } = process.env
 const peer = spawn(resolve(flags.python), ['bench/peers/peft_step.py', ...given, '--write-weights', folder], {
   stdio: ['pipe', 'pipe', 'ignore'],
+  env: peerEnv,
 })
 const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]()
 const answer = async (): Promise<{ ms?: number[]; rss_mb?: number }> => JSON.parse((await lines.next()).value as string)

@@ -32,6 +32,9 @@ function parser({ address }: MarkdownOptions): MarkdownIt {
       return self.renderToken(tokens, index, options)
     }
   }
+  // A figure and its sign stay on one line.
+  const plain = rules['text']
+  rules['text'] = (...given) => (plain?.(...given) ?? '').replace(/(\d) %/g, '$1\u00a0%')
   rules['image'] = (tokens, index) => {
     const token = tokens[index]
     const alt = parse.utils.escapeHtml(token?.content ?? '')

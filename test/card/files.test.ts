@@ -132,6 +132,7 @@ describe('preview', () => {
     expect(page.match(/<img src="data:image\/svg\+xml;base64,[A-Za-z0-9+/=]+"/g)).toHaveLength(1)
     expect(page).not.toMatch(/<script|<link|style="/)
     expect(page).toContain('<b>x</b>')
+    expect(page).toContain('89.5\u00a0% accuracy')
   })
 
   it('takes no picture from outside of the folder, or of another kind', async () => {

@@ -31,7 +31,7 @@ const FLOAT_FILE = 'encoder_model.onnx'
  * Checks a prompt on every `onnx/encoder_model*.onnx` of a base.
  * @param model folder, or Hub id
  * @throws {ConfigError} `fingerprint-missing` | `base-no-onnx`
- * @throws {MismatchError} `prompt-base` for a file of another model
+ * @throws {MismatchError} `prompt-base` for a file of another model, `encoder-not-finite` for one that overflows
  */
 export async function checkEncoders(name: string, prompt: SoftPrompt, model: string): Promise<EncoderCheck[]> {
   const { id, fingerprint } = prompt.manifest.base
@@ -52,6 +52,12 @@ export async function checkEncoders(name: string, prompt: SoftPrompt, model: str
       })
     }
     const output = await outputOf(path, dir, prompt)
+    if (!output.every((value) => Number.isFinite(value))) {
+      throw new MismatchError(
+        'encoder-not-finite',
+        `${path} gives values that are not finite behind ${name}: T5 overflows in F16 at times. Remove the file, or export it in F32 or BF16.`,
+      )
+    }
     outputs.set(file, output)
     const float = outputs.get(FLOAT_FILE)
     const compared = float === undefined || file === FLOAT_FILE ? {} : { outputDrift: relativeRms(output, float), texts: TEXTS.length }

@@ -13,7 +13,7 @@ import type { Manifest } from '../../src/prompt/manifest.ts'
 import { softPrompt } from '../../src/prompt/soft-prompt.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { encoderOf, folderOf, promptOf } from '../attach/fixtures.ts'
-import { VARIANTS } from '../attach/variants.ts'
+import { floatModel, VARIANTS } from '../attach/variants.ts'
 
 const MODEL = 'tiny-t5-v11'
 /** Files that transformers.js knows, and the encoder that is put there. */
@@ -128,11 +128,20 @@ describe('card --check', () => {
     expect(await writeCard(pack)).toEqual([])
   })
 
-  it('refuses another model, and a prompt without a fingerprint, and writes nothing', async () => {
+  it('refuses another model, one that overflows, and a prompt without a fingerprint, and writes nothing', async () => {
     const mine = join(dir, 'mine')
     const before = await readFile(join(mine, 'soft_prompt.json'))
     await expect(writeCard(mine, { check: folderOf('tiny-t5-v10') })).rejects.toMatchObject({ code: 'prompt-base' })
     await expect(writeCard(mine, { check: join(dir, 'none') })).rejects.toMatchObject({ code: 'base-no-onnx' })
+    expect(await readFile(join(mine, 'soft_prompt.json'))).toEqual(before)
+    // One product of the encoder gives no number; rows and final norm are those of the base.
+    const model = floatModel()
+    const product = model.graph?.initializers.findLast(({ name, dims }) => dims.length === 2 && name !== 'embed_tokens.weight')
+    Object.assign(product as object, { rawData: new Uint8Array(product?.rawData?.length ?? 0).fill(0xff) })
+    const broken = join(dir, 'broken')
+    await cp(base, broken, { recursive: true })
+    await writeFile(join(broken, 'onnx/encoder_model.onnx'), formatModel(model))
+    await expect(writeCard(mine, { check: broken })).rejects.toMatchObject({ code: 'encoder-not-finite' })
     expect(await readFile(join(mine, 'soft_prompt.json'))).toEqual(before)
     await writePromptFolder(promptOf(MODEL, 'a'), join(dir, 'bare'))
     await expect(writeCard(join(dir, 'bare'), { check: base })).rejects.toMatchObject({ code: 'fingerprint-missing' })

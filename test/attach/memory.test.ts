@@ -16,7 +16,7 @@ const int = (values: readonly number[]): ort.Tensor => new ort.Tensor('int64', B
 
 /** Growth in MB from the end of a warm-up to the end. */
 async function growthOf(cycles: number, cycle: () => Promise<unknown>): Promise<number> {
-  for (let count = 0; count < cycles / 4; count++) await cycle()
+  for (let count = 0; count < cycles / 2; count++) await cycle()
   const before = residentMb()
   for (let count = 0; count < cycles; count++) await cycle()
   return residentMb() - before

@@ -22,7 +22,7 @@ function* graphsOf(graph: GraphProto): Generator<GraphProto> {
 }
 
 describe('real exports', () => {
-  it('finds them', () => expect(files).toHaveLength(8))
+  it('finds them', () => expect(files).toHaveLength(9))
 
   it.each(files)('%s is written back byte for byte', (name) => {
     const bytes = read(name)

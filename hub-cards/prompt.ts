@@ -171,7 +171,8 @@ The prompt is that of step {{ best_step }}.
 {{ command }}
 \`\`\`
 
-The same engine, version and rows give the same prompt, bit by bit; another engine gives one that is near.
+Run it where the files it names are. {% if together %}This prompt was trained in one batch with others; alone it comes out near it, not bit by bit.{% else %}The same engine, version and rows give the same prompt, bit by bit; another engine gives one that is near.{% endif %}
+
 <!-- /soft-prompts:reproduce -->
 
 {% endif %}

@@ -1,9 +1,11 @@
 /** `soft-prompts run`: answers of prompts to texts. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { command, type Command } from './cli/command.ts'
 
 export const run: Command = command({
   name: 'run',
-  summary: 'Ask prompts: the last argument is the text, or give --file or standard input.',
+  summary: 'Ask prompts: the last argument is the text, or give --file (- is standard input).',
   args: [{ name: 'prompt', help: 'prompt folders or bundles, then the text', variadic: true }],
   flags: {
     model: { kind: 'string', value: 'id|dir', help: 'base model (default: the one the prompts name)' },
@@ -24,8 +26,12 @@ export const run: Command = command({
     const { readLines, standardInputLines } = await import('../adapters/rows/lines.ts')
     const { file, ensemble, beams, device, model, engine, maxTokens } = flags
     const prompts = file === undefined ? args.slice(0, -1) : args
-    if (prompts.length === 0)
-      throw new ConfigError('run-text', 'Name a prompt and a text: soft-prompts run my-prompt "the text" (or --file).')
+    const last = args.at(-1)
+    const noText = file === undefined && last !== undefined && existsSync(join(last, 'adapter_config.json'))
+    if (prompts.length === 0 || noText) {
+      const what = noText ? `The last argument, ${last}, is a prompt; the text is missing` : 'Name a prompt and a text'
+      throw new ConfigError('run-text', `${what}: soft-prompts run my-prompt "the text", or --file FILE (- is standard input).`)
+    }
     const alone = file === undefined && prompts.length === 1
     let shown = ''
     const asked = answers({

@@ -147,7 +147,7 @@ export const train: Command = command({
       stop.abort()
     }
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
-    const view = trainingView(out, flags.out)
+    const view = trainingView(out, flags.out, flags.resume)
     try {
       const task = preset === undefined ? {} : presetOf(preset)
       const options = said({

@@ -63,9 +63,13 @@ export async function findBase(idOrDir: string, revision?: string): Promise<{ id
     return cached ? { id: (cached[1] as string).replaceAll('--', '/'), dir, revision: cached[2] as string } : { id: basename(dir), dir }
   }
   if (!HUB_ID.test(idOrDir)) {
-    throw new ConfigError('base-missing', `No base model ${idOrDir}: it is neither a folder nor a Hub id (OWNER/NAME).`, {
-      facts: { base: idOrDir },
-    })
+    throw new ConfigError(
+      'base-missing',
+      `No base model ${idOrDir}: there is no such folder, and it is no Hub id (OWNER/NAME). A prompt names the base it was trained on; say where that lies with --model DIR (in code: model).`,
+      {
+        facts: { base: idOrDir },
+      },
+    )
   }
   const found = await cachedSnapshot(idOrDir, revision)
   if (found && (await hasWeights(found.dir))) return { id: idOrDir, ...found }

@@ -229,7 +229,9 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
           ...(options.signal ? { signal: options.signal } : {}),
         }),
       )
-      const facts = { ...manifestOf(task, identity.recipe, options.createdBy ?? (await createdBy())), base: described }
+      // A batch of several prompts rounds otherwise: its prompts are near those trained alone.
+      const trained = lanes.length === 1 ? identity.recipe : { ...identity.recipe, together: lanes.length }
+      const facts = { ...manifestOf(task, trained, options.createdBy ?? (await createdBy())), base: described }
       const prompt = finishedPrompt(state, base, facts, found)
       await mkdir(dir, { recursive: true })
       await folder.publishLog(lane, join(dir, LOG_FILE))

@@ -1,4 +1,5 @@
 /** A data file of any kind we read, by its ending; `-` is JSON Lines on standard input. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { Row } from '../../src/data/rows.ts'
 import { DataError } from '../../src/errors.ts'
@@ -29,6 +30,7 @@ const READERS: Readonly<Record<string, Reader>> = {
 export async function readRows(path: string): Promise<Row[]> {
   const kind = path === '-' ? '-' : (/\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase() ?? '')
   const reader = Object.hasOwn(READERS, kind) ? READERS[kind] : undefined
+  if (kind !== '-' && !existsSync(path)) throw missing(path, 'no such file')
   if (!reader) {
     const known = Object.keys(READERS)
       .filter((ending) => ending !== '-')
@@ -41,6 +43,9 @@ export async function readRows(path: string): Promise<Row[]> {
   return reader(path)
 }
 
+const missing = (path: string, why: string, cause?: unknown): DataError =>
+  new DataError('data-missing', `${path}: cannot be read (${why}).`, { cause })
+
 async function readBytes(path: string): Promise<Uint8Array> {
   if (path !== '-') return readFile(path)
   const chunks: Uint8Array[] = []
@@ -50,7 +55,8 @@ async function readBytes(path: string): Promise<Uint8Array> {
 
 export async function readText(path: string): Promise<string> {
   const bytes = await readBytes(path).catch((cause: unknown) => {
-    throw new DataError('data-missing', `${path}: cannot be read (${(cause as Error).message}).`, { cause })
+    const { code, message } = cause as NodeJS.ErrnoException
+    throw missing(path, code === 'ENOENT' ? 'no such file' : message, cause)
   })
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)

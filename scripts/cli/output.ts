@@ -1,7 +1,8 @@
 /** How commands speak: people get lines, tables and progress on a terminal; machines get one JSON value on standard output. */
 
 export interface Progress {
-  update(done: number, text?: string): void
+  /** `leftMs`: time left, where the work knows better than by what is done. */
+  update(done: number, text?: string, leftMs?: number): void
   stop(): void
 }
 
@@ -66,26 +67,38 @@ export function shellOutput(options: { readonly json: boolean; readonly quiet: b
 
 async function terminalProgress(label: string, total: number): Promise<Progress> {
   const { SingleBar, Presets } = (await import('cli-progress')).default
-  const bar = new SingleBar(
-    { format: `${label} {bar} {value}/{total} {text} {duration_formatted} gone, {eta_formatted} left`, hideCursor: true },
-    Presets.shades_classic,
-  )
-  bar.start(total, 0, { text: '' })
-  return { update: (done, text = '') => bar.update(done, { text }), stop: () => bar.stop() }
+  const bar = new SingleBar({ format: `${label} {bar} {value}/{total} {text} {time}`, hideCursor: true }, Presets.shades_classic)
+  const timer = startTimer(total)
+  bar.start(total, 0, { text: '', time: '' })
+  return { update: (done, text = '', leftMs) => bar.update(done, { text, time: timer(done, leftMs) }), stop: () => bar.stop() }
+}
+
+/** Says what time has gone and what is left. */
+function startTimer(total: number): (done: number, leftMs?: number) => string {
+  const started = Date.now()
+  return (done, leftMs) => {
+    const gone = Date.now() - started
+    return `${formatDuration(gone)} gone, ${formatDuration(leftMs ?? (done > 0 ? (gone / done) * (total - done) : 0))} left`
+  }
+}
+
+/** `45 s`, `12 min`, `3.4 h` */
+export function formatDuration(ms: number): string {
+  const seconds = ms / 1000
+  if (seconds < 90) return `${seconds.toFixed(0)} s`
+  return seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`
 }
 
 /** One line at each tenth of the way, for logs. */
 function plainProgress(label: string, total: number): Progress {
-  const started = Date.now()
+  const timer = startTimer(total)
   let tenth = 0
   return {
-    update: (done, text = '') => {
+    update: (done, text = '', leftMs) => {
       const now = Math.floor((10 * done) / total)
       if (now <= tenth) return
       tenth = now
-      const seconds = (Date.now() - started) / 1000
-      const left = done > 0 ? (seconds / done) * (total - done) : 0
-      process.stderr.write(`${label} ${done}/${total} ${text} ${seconds.toFixed(0)} s gone, ${left.toFixed(0)} s left\n`)
+      process.stderr.write(`${label} ${done}/${total} ${text} ${timer(done, leftMs)}\n`)
     },
     stop: () => {},
   }

@@ -2,7 +2,7 @@
 import type { TrainPromptEvent, TrainPromptResult } from '../../adapters/compose/train.ts'
 import type { Whose } from '../../adapters/compose/training-lanes.ts'
 import type { Metric } from '../../src/prompt/manifest.ts'
-import type { Output, Progress } from './output.ts'
+import { formatDuration, type Output, type Progress } from './output.ts'
 
 /** `91.2` */
 export const percent = (share: number): string => (100 * share).toFixed(1)
@@ -10,13 +10,6 @@ export const percent = (share: number): string => (100 * share).toFixed(1)
 /** `accuracy 91.2 % (89.1 to 92.9, n 872)` */
 export function formatMetric({ name, value, n, interval }: Metric): string {
   return `${name} ${percent(value)} % (${interval ? `${percent(interval[0])} to ${percent(interval[1])}, ` : ''}n ${n})`
-}
-
-/** `45 s`, `12 min`, `3.4 h` */
-export function formatDuration(ms: number): string {
-  const seconds = ms / 1000
-  if (seconds < 90) return `${seconds.toFixed(0)} s`
-  return seconds < 5400 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`
 }
 
 export interface TrainingView {
@@ -37,7 +30,7 @@ const plain = ({ reason, step, bestStep, metrics }: TrainPromptResult): object =
 
 const who = ({ name = '', seed }: Whose): string => `${name} ${seed ?? ''}`
 
-export function trainingView(out: Output, dir: string): TrainingView {
+export function trainingView(out: Output, dir: string, resume = false): TrainingView {
   let bar: Progress | undefined
   let pending: Promise<void> | undefined
   const metrics = new Map<string, number>()
@@ -58,6 +51,7 @@ export function trainingView(out: Output, dir: string): TrainingView {
           `${recipe.length} virtual tokens, ${recipe.steps} steps of ${recipe.batch * recipe.accumulate}, ${recipe.optimizer} at ${recipe.learningRate}, seed ${recipe.seed}${event.seeds > 1 ? ` to ${recipe.seed + event.seeds - 1} together` : ''}; about ${(event.memoryBytes / 1e9).toFixed(1)} GB of memory`,
         )
       if (event.resumedAt > 0 && !recipeTold) out.line(`going on after step ${event.resumedAt}`)
+      else if (resume && !recipeTold) out.note(`nothing to resume in ${dir}: starting at step 0`)
       recipeTold = true
       if (event.truncatedInputs > 0)
         out.note(
@@ -79,10 +73,7 @@ export function trainingView(out: Output, dir: string): TrainingView {
     } else if (event.type === 'step') {
       if (who(event) !== first) return
       loss = loss === 0 ? event.loss : 0.98 * loss + 0.02 * event.loss
-      bar?.update(
-        event.step,
-        `loss ${loss.toFixed(3)}${metric} ${event.examplesPerSecond.toFixed(0)} rows/s, ${formatDuration(event.leftMs)} left`,
-      )
+      bar?.update(event.step, `loss ${loss.toFixed(3)}${metric} ${event.examplesPerSecond.toFixed(0)} rows/s,`, event.leftMs)
     } else if (event.type === 'evaluated') {
       const [main] = event.metrics
       if (!main) return

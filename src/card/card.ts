@@ -218,6 +218,7 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
     })),
     checked_texts: checks.find(({ texts }) => texts !== undefined)?.texts ?? '',
     command: trainCommand(manifest) ?? '',
+    together: manifest.recipe?.['together'] !== undefined,
     prompt_name: literal(nameOf(facts) ?? 'prompt'),
     best_step: manifest.bestStep ?? '',
     labels:

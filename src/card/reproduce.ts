@@ -28,8 +28,12 @@ export const RECIPE_FLAGS: { readonly [K in keyof TrainRecipe as string extends 
   dropout: 'dropout',
   engine: null,
 }
-/** `initText` stands in the manifest's recipe alone. */
-const FLAGS: readonly (readonly [field: string, flag: string | null])[] = [['initText', 'init-text'], ...Object.entries(RECIPE_FLAGS)]
+/** `initText`, and `together`, the prompts in one batch, stand in the manifest's recipe alone. */
+const FLAGS: readonly (readonly [field: string, flag: string | null])[] = [
+  ['initText', 'init-text'],
+  ['together', null],
+  ...Object.entries(RECIPE_FLAGS),
+]
 
 /** As one word of a POSIX shell. */
 const quoted = (value: string): string => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`)
@@ -54,7 +58,7 @@ function dataFlags({ data, dev, recipe }: Manifest): string[] | undefined {
   return rows
 }
 
-/** `soft-prompts train …`, which gives the same prompt on the same engine and rows; undefined where it would not. */
+/** `soft-prompts train …`, which gives the same prompt on the same engine and rows (near it, where several were trained together); undefined where it would not. */
 export function trainCommand(manifest: Manifest): string | undefined {
   const { base, recipe, template, labels, task } = manifest
   const rows = dataFlags(manifest)

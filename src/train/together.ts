@@ -1,4 +1,4 @@
-/** Several prompts trained in one batch, of several seeds or tasks: each keeps its own rows, order, state and events; the frozen model runs once a step for all of them. */
+/** Several prompts trained in one batch, of several seeds or tasks: each keeps its own rows, order, state and events; the frozen model runs once a step for all of them. Masks of dropout are drawn for the whole batch. */
 import { joinBatches, type TrainBatch } from '../data/collate.ts'
 import type { TrainEvent } from './events.ts'
 import { trainLoop, type Evaluation, type GradientStep, type StepResult, type TrainOptions } from './loop.ts'

@@ -70,7 +70,7 @@ export const train: Command = command({
     threads: { kind: 'number', value: 'N', help: 'threads (default: all cores)' },
     lowMemory: {
       kind: 'boolean',
-      help: 'map the weights instead of packing them, and give memory back after each step: a third of the memory, slower',
+      help: 'map the weights instead of packing them, and give memory back after each step: less than half of the memory, slower',
     },
     resume: { kind: 'boolean', help: 'go on from the checkpoint in --out, where there is one' },
     overwrite: { kind: 'boolean', help: 'replace a run that lies in --out' },

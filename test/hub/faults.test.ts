@@ -27,7 +27,7 @@ vi.mock(import('../../adapters/hub/get.ts'), async (original) => ({ ...(await or
 /** Long beside what a request takes here, so that only what is delayed runs out of time. */
 const TIMEOUT_MS = 400
 
-const LATE: FaultKind = { kind: 'delay', ms: 600 }
+const LATE: FaultKind = { kind: 'delay', ms: 3000 }
 
 const KINDS: readonly FaultKind[] = [
   { kind: 'drop' },
@@ -137,7 +137,7 @@ describe.each(KINDS.map((fault) => [`${fault.kind}${'status' in fault ? ` ${faul
 const latePart =
   (part: string, seen = new Set<string>()) =>
   ({ url = '' }: { readonly url?: string | undefined }): FaultKind | undefined =>
-    url.includes(part) && !seen.has(part) && seen.add(part) ? { kind: 'delay', ms: 600 } : undefined
+    url.includes(part) && !seen.has(part) && seen.add(part) ? { kind: 'delay', ms: 3000 } : undefined
 
 describe('a late answer', () => {
   it.each(['/revision/main', '/tree/', 'adapter_config.json'])('to %s is asked for once more', async (part) => {

@@ -19,6 +19,7 @@ import { parseT5Config } from '../src/t5/config.ts'
 import { buildStep } from '../src/t5/step.ts'
 import { createRandom } from '../src/tensor/random.ts'
 import { adafactor } from '../src/train/adafactor.ts'
+import { largestBatch, planMemory } from '../src/train/estimate.ts'
 import { planBatches } from '../src/train/batches.ts'
 import { gradientStep } from '../src/train/gradient-step.ts'
 
@@ -60,7 +61,8 @@ await answer() // ready
 const { config: json, weights } = await openCheckpoint(folder)
 const config = parseT5Config(json)
 const engine = createEngine(ort, { threads, memory: flags.memory as 'fast' | 'low' })
-const step = gradientStep(await engine.load(buildStep(config, { targetTokens: target }), weights), config)
+const graph = buildStep(config, { targetTokens: target })
+const program = await engine.load(graph, weights)
 
 const random = createRandom(1)
 const ids = (count: number): number[] => Array.from({ length: count }, () => 2 + random.int(config.vocabSize - 2))
@@ -69,6 +71,10 @@ const rows = Array.from({ length: Math.ceil(batches / 32) * 32 * batch }, () => 
   inputIds: ids(LENGTHS[random.int(LENGTHS.length)] as number),
   targetIds: ids(target),
 }))
+const usual = { seed: 1, batch, buckets: flags.buckets }
+const memory = flags.memory as 'fast' | 'low'
+const { part } = planMemory(graph, weights, engine.capabilities, [largestBatch(rows, usual)], { count: 1, length }, memory)
+const step = gradientStep(program, config, { part })
 const ours = planBatches(rows, { seed: 1, batch, buckets: flags.buckets })
 const theirs = planBatches(rows, { seed: 1, batch, buckets: false })
 const pools = Math.ceil(batches / 32) * 32

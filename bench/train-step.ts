@@ -3,7 +3,7 @@
  *
  * npx tsc && node dist/bench/train-step.js --model small --batch 8 --input 64 --target 8 --prompt 100 --rounds 12
  * Needs .peers/bin/python with torch, transformers and peft (`--python PATH` for another). PEFT runs eager with sdpa, dropout 0.
- * `--memory low` runs as `train --low-memory` does, in a process that gives freed memory back; the peer as Python does by itself.
+ * Batches are cut as `train` cuts them, with `--memory low` as `train --low-memory` does.
  * `gemm_share`: the time that the step's matrix products would take at the best rate of its largest one, run alone over and over, as a share of the step's.
  */
 import { spawn } from 'node:child_process'
@@ -15,7 +15,6 @@ import { parseArgs } from 'node:util'
 import * as ort from 'onnxruntime-node'
 import { createEngine } from '../adapters/onnxruntime/engine.ts'
 import { openCheckpoint } from '../adapters/checkpoint/open-checkpoint.ts'
-import { isTrimmed, runTrimmed, TRIMMED } from '../scripts/cli/trimmed.ts'
 import { createBuilder } from '../src/graph/builder.ts'
 import { evaluateDim } from '../src/graph/dims.ts'
 import { apply, linear } from '../src/graph/ops.ts'
@@ -25,6 +24,8 @@ import { parseT5Config } from '../src/t5/config.ts'
 import { buildStep, stepFeeds } from '../src/t5/step.ts'
 import { tensor, type Tensor } from '../src/tensor/tensor.ts'
 import { adafactor } from '../src/train/adafactor.ts'
+import { planMemory } from '../src/train/estimate.ts'
+import { gradientStep } from '../src/train/gradient-step.ts'
 
 const text = (value: string): { type: 'string'; default: string } => ({ type: 'string', default: value })
 const { values: flags } = parseArgs({
@@ -45,11 +46,6 @@ const [batch, input, target, length, rounds, threads] = (['batch', 'input', 'tar
   Number(flags[name]),
 ) as [number, number, number, number, number, number]
 
-if (flags.memory === 'low' && !isTrimmed()) {
-  await runTrimmed()
-  process.exit()
-}
-
 const folder = await mkdtemp(join(tmpdir(), 'train-step-'))
 const asked = {
   model: flags.model,
@@ -60,10 +56,8 @@ const asked = {
   threads: flags.threads,
 }
 const given = Object.entries(asked).flatMap(([name, value]) => [`--${name}`, value])
-const peerEnv = Object.fromEntries(Object.entries(process.env).filter(([name]) => !(name in TRIMMED)))
 const peer = spawn(resolve(flags.python), ['bench/peers/peft_step.py', ...given, '--write-weights', folder], {
   stdio: ['pipe', 'pipe', 'ignore'],
-  env: peerEnv,
 })
 const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]()
 const answer = async (): Promise<{ ms?: number[]; rss_mb?: number }> => JSON.parse((await lines.next()).value as string)
@@ -84,15 +78,14 @@ const random = (shape: readonly number[], most: number): Tensor<'I64'> =>
     BigInt64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => BigInt(2 + Math.floor(Math.random() * most))),
   )
 const prompts = Float32Array.from({ length: length * config.width }, () => Math.random() - 0.5)
-const feeds = stepFeeds(config, {
+const rows = {
   inputIds: random([batch, input], config.vocabSize - 2),
   attentionMask: tensor('I64', [batch, input], new BigInt64Array(batch * input).fill(1n)),
   labels: random([batch, target], config.vocabSize - 2),
   rowWeight: tensor('F32', [batch], new Float32Array(batch).fill(1 / (batch * target))),
-  prompts: tensor('F32', [1, length, config.width], prompts),
   promptIndex: tensor('I64', [batch], new BigInt64Array(batch)),
-})
-const symbols = symbolValues(graph, feeds)
+}
+const symbols = symbolValues(graph, stepFeeds(config, { ...rows, prompts: tensor('F32', [1, length, config.width], prompts) }))
 const size = (shape: readonly (number | string)[]): number => shape.reduce<number>((product, dim) => product * evaluateDim(dim, symbols), 1)
 /** Multiplications and additions of every product of the step. */
 const operations = specialise(graph, engine.capabilities).nodes.reduce((sum, { op, inputs: [a], outputs: [y], attributes }) => {
@@ -100,6 +93,36 @@ const operations = specialise(graph, engine.capabilities).nodes.reduce((sum, { o
   const inner = a.shape.at(op === 'Gemm' && attributes.transA ? 0 : -1) ?? 1
   return sum + 2 * size(y.shape) * size([inner])
 }, 0)
+const largestBatch = { rows: batch, inputTokens: input, targetTokens: target, tokens: batch * input }
+const memory = flags.memory as 'fast' | 'low'
+const { part } = planMemory(graph, weights, engine.capabilities, [largestBatch], { count: 1, length }, memory)
+const gradients = gradientStep(program, config, { part })
+const optimizer = adafactor({ stepOffset: 0, weightDecay: 1e-5 })
+const state = optimizer.create(prompts.length)
+const step = async (): Promise<void> => {
+  const { gradient } = await gradients(rows, [prompts])
+  optimizer.update(state, prompts, gradient, 0.3)
+}
+await step()
+
+const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] as number
+const ours: number[] = []
+const theirs: number[] = []
+let theirRss = 0
+for (let round = 0; round < rounds; round++) {
+  const start = performance.now()
+  await step()
+  ours.push(performance.now() - start)
+  if (flags.alone) continue
+  peer.stdin.write('1\n')
+  const { ms = [], rss_mb: rss = 0 } = await answer()
+  theirs.push(ms[0] as number)
+  theirRss = rss
+}
+peer.kill()
+
+const rssMb = process.memoryUsage.rss() / 1e6
+
 /** Products there and back through one matrix, so that what the runtime hands out is small beside the work. */
 const PRODUCTS = 16
 const product = createBuilder('product')
@@ -118,32 +141,8 @@ async function productsMs(): Promise<number> {
   await largest.run({ x })
   return ((performance.now() - start) * operations) / (PRODUCTS * 2 * positions * config.width * config.innerWidth)
 }
-
-const optimizer = adafactor({ stepOffset: 0, weightDecay: 1e-5 })
-const state = optimizer.create(prompts.length)
-const step = async (): Promise<void> => {
-  const { gradient_prompts: gradient } = await program.run(feeds)
-  optimizer.update(state, prompts, (gradient as Tensor<'F32'>).data, 0.3)
-}
-await step()
 let limitMs = Infinity
 for (let time = 0; time < 12; time++) limitMs = Math.min(limitMs, await productsMs())
-
-const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] as number
-const ours: number[] = []
-const theirs: number[] = []
-let theirRss = 0
-for (let round = 0; round < rounds; round++) {
-  const start = performance.now()
-  await step()
-  ours.push(performance.now() - start)
-  if (flags.alone) continue
-  peer.stdin.write('1\n')
-  const { ms = [], rss_mb: rss = 0 } = await answer()
-  theirs.push(ms[0] as number)
-  theirRss = rss
-}
-peer.kill()
 await rm(folder, { recursive: true })
 
 const ratios = theirs.map((ms, round) => ms / (ours[round] as number))
@@ -154,7 +153,7 @@ const result = {
   load_ms: Math.round(loadMs),
   ours_ms: Math.round(median(ours)),
   gemm_share: (limitMs / median(ours)).toFixed(2),
-  ours_rss_mb: Math.round(process.memoryUsage.rss() / 1e6),
+  ours_rss_mb: Math.round(rssMb),
   ...(flags.alone
     ? {}
     : {

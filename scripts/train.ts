@@ -70,7 +70,7 @@ export const train: Command = command({
     threads: { kind: 'number', value: 'N', help: 'threads (default: all cores)' },
     lowMemory: {
       kind: 'boolean',
-      help: 'map the weights instead of packing them, and give memory back after each step: less than half of the memory, slower',
+      help: 'map the weights instead of packing them, and run each batch a few rows at a time: less than half of the memory, slower',
     },
     resume: { kind: 'boolean', help: 'go on from the checkpoint in --out, where there is one' },
     overwrite: { kind: 'boolean', help: 'replace a run that lies in --out' },
@@ -92,11 +92,6 @@ export const train: Command = command({
     'soft-prompts train --model ./t5 --tasks tasks.json --out prompts --quick',
   ],
   run: async (_, flags, out) => {
-    if (flags.lowMemory) {
-      const { endWithParent, isTrimmed, runTrimmed } = await import('./cli/trimmed.ts')
-      if (!isTrimmed()) return runTrimmed()
-      endWithParent()
-    }
     const { drainTraining, trainPrompt } = await import('../adapters/compose/train.ts')
     const { ConfigError } = await import('../src/errors.ts')
     const { presetOf } = await import('../src/data/presets.ts')

@@ -11,7 +11,7 @@ import { buildStep } from '../../src/t5/step.ts'
 import { adviseBase, adviseByAnswer, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
 import { usualTargets } from '../../src/train/batches.ts'
 import { checkResume } from '../../src/train/checkpoint.ts'
-import { largestBatch, trainingBytes } from '../../src/train/estimate.ts'
+import { largestBatch, planMemory } from '../../src/train/estimate.ts'
 import { evaluate } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
@@ -123,12 +123,13 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   const targetTokens = Math.max(...tasks.map(({ encoded, recipe }) => usualTargets(encoded.examples, recipe)))
   const { zLoss, dropout: rate } = (tasks[0] as PreparedTask).recipe
   const graph = buildStep(base.config, { targetTokens, zLoss, dropout: rate })
-  const memoryBytes = trainingBytes(
+  const { bytes: memoryBytes, part } = planMemory(
     graph,
     base.weights,
     engine.capabilities,
     lanes.map(({ task, identity }) => largestBatch(task.encoded.examples, identity.recipe)),
     { count: lanes.length, length: (tasks[0] as PreparedTask).recipe.length },
+    options.memory,
   )
   for (const [index, { name, data, dev, labels, encoded }] of tasks.entries()) {
     yield {
@@ -155,7 +156,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   }
 
   const program = await engine.load(graph, base.weights)
-  const gradients = gradientStep(program, base.config, rate > 0 ? { graph, rate } : undefined)
+  const gradients = gradientStep(program, base.config, { part, ...(rate > 0 ? { dropout: { graph, rate } } : {}) })
   // Between two evaluations only the step's weights need to be in memory.
   const model = lendModel(() => emittedSeq2Seq(engine, base.config, base.weights), options.memory !== 'low')
   const evaluation =

@@ -15,13 +15,13 @@ import {
   matMul,
   mul,
   oneHot,
+  permute,
   reduceSum,
   reshape,
   scale,
   slice,
   sub,
   swapLast,
-  transpose,
 } from './ops.ts'
 
 /** What a rule sees: the node, and the gradient of its first output. */
@@ -133,7 +133,7 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
   Expand: ({ d }) => [() => d],
   Transpose: ({ g, node: { attributes }, d }) => [
     () =>
-      transpose(
+      permute(
         g,
         d,
         attributes.perm.map((_, axis) => attributes.perm.indexOf(axis)),

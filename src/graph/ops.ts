@@ -50,6 +50,13 @@ export function swapLast(g: Builder, x: Value): Value {
   return transpose(g, x, [...Array.from({ length: rank - 2 }, (_, axis) => axis), rank - 1, rank - 2])
 }
 
+/** Reorders axes; where the last two change places, by `swapLast`. */
+export function permute(g: Builder, x: Value, perm: readonly number[]): Value {
+  const last = perm.length - 1
+  const swaps = last > 0 && perm.every((from, to) => from === (to < last - 1 ? to : 2 * last - 1 - to))
+  return swaps ? swapLast(g, x) : transpose(g, x, perm)
+}
+
 export const reduceSum = (g: Builder, x: Value, axes: readonly number[], keep: boolean): Value =>
   axes.length === 0 ? x : apply(g, 'ReduceSum', [x], { axes, keep })
 /** `size` is the sum of both axes. */

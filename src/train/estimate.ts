@@ -7,6 +7,7 @@ import { specialise } from '../graph/passes.ts'
 import { findWeight } from '../onnx/emit.ts'
 import type { WeightTable } from '../tensor/weights.ts'
 import { planBatches, type BatchOptions } from './batches.ts'
+import { partCount, SMALL, WHOLE, type PartSize } from './parts.ts'
 
 /** Axes of the largest of some batches. */
 export interface LargestBatch {
@@ -38,32 +39,54 @@ export function largestBatch(examples: readonly EncodedExample[], options: Batch
 /** Node, the runtime and what it makes of a graph: 55 MB before anything is loaded, 115 MB with a step of t5-small loaded and none of its weights. */
 const PROCESS_BYTES = 115e6
 
+/** Where memory is short, a step's values take no more than this share of the weights: on t5-small two rows at a time, and less than half of PyTorch's memory. */
+const LOW_SHARE = 1 / 3
+
+/** How training uses memory. */
+export interface MemoryPlan {
+  /** About the most that it takes, in bytes: the process, the weights once, and the values of one part of a step while most of them live. */
+  readonly bytes: number
+  /** How batches are cut. */
+  readonly part: PartSize
+}
+
 /**
- * About the most memory that training takes, in bytes: the process, the weights once, and the values of one step while most of them live.
  * @param prompts how many train together, and how long they are
+ * @param memory `low`: as few rows at a time as memory for a third of the weights has room for
  */
-export function trainingBytes(
+export function planMemory(
   graph: Graph,
   weights: WeightTable,
   capabilities: Capabilities,
   batches: readonly LargestBatch[],
   prompts: { readonly count: number; readonly length: number },
-): number {
-  const stored = new Set(graph.weights.map((weight) => findWeight(weight, weights)[1]))
+  memory: 'fast' | 'low' = 'fast',
+): MemoryPlan {
+  const stored = [...new Set(graph.weights.map((weight) => findWeight(weight, weights)[1]))].reduce(
+    (sum, { sizeBytes }) => sum + sizeBytes,
+    0,
+  )
   const total = (of: keyof LargestBatch): number => batches.reduce((sum, batch) => sum + batch[of], 0)
   const widest = (of: keyof LargestBatch): number => Math.max(...batches.map((batch) => batch[of]))
   const [rows, length, inputs] = [total('rows'), prompts.length, widest('inputTokens')]
-  const tokens = total('tokens') + 1
-  const symbols = {
-    B: rows,
-    T: inputs,
-    U: widest('targetTokens'),
-    S: length + inputs,
-    K: prompts.count,
-    P: length,
-    M: tokens,
-    N: rows * length + tokens,
+  const special = specialise(graph, capabilities)
+  const valueBytes = (size: PartSize): number => {
+    const most = Math.ceil(rows / partCount(rows, rows * length + total('tokens'), size))
+    const tokens = Math.min(total('tokens'), most * inputs) + 1
+    const symbols = {
+      B: most,
+      T: inputs,
+      U: widest('targetTokens'),
+      S: length + inputs,
+      K: prompts.count,
+      P: length,
+      M: tokens,
+      N: most * length + tokens,
+    }
+    return peakBytes(special, new Map(Object.entries(symbols)))
   }
-  const values = peakBytes(specialise(graph, capabilities), new Map(Object.entries(symbols)))
-  return PROCESS_BYTES + [...stored].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) + values
+  const usual = capabilities.small ? SMALL : WHOLE
+  const room = Math.floor((rows * stored * LOW_SHARE) / valueBytes(WHOLE))
+  const part = memory === 'low' ? { ...usual, rows: Math.max(1, room) } : usual
+  return { bytes: PROCESS_BYTES + stored + valueBytes(part), part }
 }

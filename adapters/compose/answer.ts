@@ -26,6 +26,9 @@ export interface AnswerOptions extends PromptedOptions {
   readonly onText?: (text: string, prompt: string, answer: string) => void
 }
 
+/** Answers that are there sooner with weights as they are mapped, even of 64 tokens: packing them takes longer than it saves. */
+const FEW = 4
+
 /** Rows answered at once. */
 const BATCH = 64
 
@@ -45,7 +48,8 @@ export async function answer(options: AnswerOptions): Promise<Answer[]> {
 
 /** The same, each as soon as it is there. Prompts share batches: each row has its own. */
 export async function* answers(options: AnswerOptions): AsyncGenerator<Answer, void> {
-  const prompted = await openPrompted(options)
+  const few = !(Symbol.asyncIterator in options.texts) && options.texts.length * options.prompts.length <= FEW
+  const prompted = await openPrompted(few && (options.engine ?? 'onnxruntime') === 'onnxruntime' ? { memory: 'low', ...options } : options)
   try {
     const most = Math.max(1, Math.floor(BATCH / prompted.prompts.length))
     for await (const texts of blocksOf(options.texts, most)) yield* await answersOf(texts, prompted, options)

@@ -16,12 +16,13 @@ import type { LayerCounts } from './onnx-fingerprint.ts'
 import { exists, type HubAccessOptions } from './onnx-folder.ts'
 import { openPrompt } from './open-prompt.ts'
 import { findOrExportOnnx } from './own-export.ts'
-import { pullRepository } from './pull.ts'
 
 /** A prompt: a folder, bundle or Hub id, or the value. */
 export type PromptSource = string | SoftPrompt
 
 export interface LoadPromptedOptions extends LoadOptions {
+  /** `low` maps all weights without copies of them, packed for speed: loading takes half the time and half the memory, and an answer about a tenth more. Default `fast`. */
+  readonly memory?: 'fast' | 'low'
   /** Folder or Hub id of the base model's ONNX files; default: what the prompts name. */
   readonly base?: string
   /** How the Hub is reached; default: the environment's. */
@@ -42,7 +43,8 @@ export async function loadPrompted(
   prompts: PromptSource | readonly PromptSource[] | Readonly<Record<string, PromptSource>>,
   options: LoadPromptedOptions = {},
 ): Promise<PromptedPipeline> {
-  const { base, hub = {}, exportTo, ...load } = options
+  const { base, hub = {}, exportTo, memory, ...rest } = options
+  const load = memory === 'low' ? { ...rest, session_options: withoutPacking(rest.session_options) } : rest
   const opened = await openAll(prompts, hub)
   const bank = createPromptBank(opened)
   const named = base === undefined ? commonBase(Object.values(opened)) : { id: base }
@@ -68,6 +70,12 @@ export async function loadPrompted(
   }
 }
 
+/** Session options, and that weights are used as they are mapped. */
+function withoutPacking(given: LoadOptions['session_options']): NonNullable<LoadOptions['session_options']> {
+  const extra = given?.['extra'] as Readonly<Record<string, object>> | undefined
+  return { ...given, extra: { ...extra, session: { ...extra?.['session'], disable_prepacking: '1' } } }
+}
+
 /** The copy of onnxruntime that transformers.js uses; undefined where it cannot be told. */
 function stockRuntime(): Runtime | undefined {
   const given = (globalThis as Record<symbol, unknown>)[Symbol.for('onnxruntime')] as Runtime | undefined
@@ -89,7 +97,9 @@ async function openAll(given: Parameters<typeof loadPrompted>[0], hub: HubAccess
   const open = async (source: PromptSource): Promise<SoftPrompt> => {
     if (typeof source !== 'string') return source
     const onHub = /^[\w.-]+\/[\w.-]+$/.test(source) && !(await exists(source))
-    return openPrompt(onHub ? (await pullRepository({ ...hub, repo: source })).dir : source)
+    if (!onHub) return openPrompt(source)
+    const { pullRepository } = await import('./pull.ts')
+    return openPrompt((await pullRepository({ ...hub, repo: source })).dir)
   }
   const isValue = (value: typeof given): value is SoftPrompt => typeof value === 'object' && 'embeddings' in value && 'manifest' in value
   const named: [string, PromptSource][] =

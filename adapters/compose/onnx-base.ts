@@ -2,7 +2,6 @@
 import { closeSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { sha256 } from './base-model.ts'
 import { checkEncoder, OWN, type LayerCounts } from './onnx-fingerprint.ts'
 
@@ -26,7 +25,7 @@ export async function checkOnnxBase(
     return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
   }
   try {
-    const pieces = async (): Promise<readonly string[]> => (await openTokenizer(dir)).pieces
+    const pieces = async (): Promise<readonly string[]> => (await (await import('../tokenizer/tokenizer.ts')).openTokenizer(dir)).pieces
     return await checkEncoder({ name: dir, sizeBytes: statSync(encoder).size, read, config, pieces, digest: sha256 }, prompts)
   } finally {
     for (const file of open.values()) closeSync(file)

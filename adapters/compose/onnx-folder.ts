@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { ConfigError, HubError, type SoftPromptError } from '../../src/errors.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import { MIRRORS } from './mirrors.ts'
-import { openHubModel, type HubModelOptions } from './open-hub-model.ts'
+import type { HubModelOptions } from './open-hub-model.ts'
 
 /** How the Hub is reached; default: the environment's (HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE). */
 export type HubAccessOptions = Omit<HubModelOptions, 'parts' | 'variant' | 'revision'>
@@ -43,6 +43,7 @@ export async function findOnnxFolder(base: BaseModel, variants: readonly string[
     if (await isThere(join(id, 'onnx'), 'isDirectory')) return resolve(id)
     throw noOnnx(base, `"${resolve(id)}" has no folder onnx/`)
   }
+  const { openHubModel } = await import('./open-hub-model.ts')
   const tried: string[] = []
   for (const id of ids.filter((each) => /^[\w.-]+\/[\w.-]+$/.test(each))) {
     // The base's commit is the base's only: a mirror has commits of its own.

@@ -4,10 +4,7 @@ import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ConfigError, SoftPromptError } from '../../src/errors.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
-import { readHubEnvironment } from '../hub/environment.ts'
-import { exportOnnx } from './export.ts'
 import { exists, findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
-import { openHubModel } from './open-hub-model.ts'
 
 export interface OnnxFolder {
   readonly dir: string
@@ -34,6 +31,7 @@ export async function findOrExportOnnx(
       throw new ConfigError('base-no-onnx', `${error.message} With { dtype: 'fp32' } they are made by themselves.`, { cause: error })
     }
     try {
+      const { readHubEnvironment } = await import('../hub/environment.ts')
       const { dir, name } = await weightsOf(base, hub)
       const to = exportTo ?? join(dirname(hub.cacheDir ?? readHubEnvironment().cacheDir), 'soft-prompts', 'onnx')
       const out = await exportOnce(dir, join(to, name))
@@ -48,6 +46,7 @@ export async function findOrExportOnnx(
 /** The folder with the base's weights, and a name that changes with them. */
 async function weightsOf(base: BaseModel, hub: HubAccessOptions): Promise<{ readonly dir: string; readonly name: string }> {
   if (!(await exists(base.id))) {
+    const { openHubModel } = await import('./open-hub-model.ts')
     const snapshot = await openHubModel(base.id, {
       ...hub,
       ...(base.revision === undefined ? {} : { revision: base.revision }),
@@ -70,6 +69,7 @@ async function exportOnce(from: string, out: string): Promise<string> {
   await mkdir(dirname(out), { recursive: true })
   const made = await mkdtemp(`${out}.`)
   try {
+    const { exportOnnx } = await import('./export.ts')
     await exportOnnx(from, made)
     await rename(made, out).catch(async (cause: unknown) => {
       if (!(await exists(out))) throw cause

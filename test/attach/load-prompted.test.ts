@@ -130,6 +130,19 @@ describe('loadPrompted', () => {
     await own.dispose()
   })
 
+  it('with little memory packs no weights, keeps other session options, and answers the same', async () => {
+    const made = vi.spyOn(ort.InferenceSession, 'create')
+    const extra = { session: { set_denormal_as_zero: '1' } }
+    const own = await loadPrompted(promptOf(model, 'a'), { base: folderOf(model), memory: 'low', session_options: { extra } })
+    const given = made.mock.calls.map((call) => (call as unknown[])[1]) as { extra: { session: object } }[]
+    expect(given).toHaveLength(2)
+    for (const options of given) expect(options.extra.session).toMatchObject({ disable_prepacking: '1', set_denormal_as_zero: '1' })
+    made.mockRestore()
+    const [answer] = await own(ref.texts[0] as string, { max_new_tokens: steps })
+    expect(answer?.generated_text).toBe(decode(ref.adapters.a.greedy[0]))
+    await own.dispose()
+  })
+
   it('takes dtype and device for each file, as transformers.js does', async () => {
     const dtype = { encoder_model: 'q8', decoder_model_merged: 'fp32' }
     const own = await loadPrompted(promptOf(model, 'a'), {

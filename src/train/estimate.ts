@@ -70,8 +70,9 @@ export function planMemory(
   const widest = (of: keyof LargestBatch): number => Math.max(...batches.map((batch) => batch[of]))
   const [rows, length, inputs] = [total('rows'), prompts.length, widest('inputTokens')]
   const special = specialise(graph, capabilities)
+  const positions = rows * length + total('tokens')
   const valueBytes = (size: PartSize): number => {
-    const most = Math.ceil(rows / partCount(rows, rows * length + total('tokens'), size))
+    const most = Math.ceil(rows / partCount(rows, positions, size))
     const tokens = Math.min(total('tokens'), most * inputs) + 1
     const symbols = {
       B: most,
@@ -87,6 +88,6 @@ export function planMemory(
   }
   const usual = capabilities.small ? SMALL : WHOLE
   const room = Math.floor((rows * stored * LOW_SHARE) / valueBytes(WHOLE))
-  const part = memory === 'low' ? { ...usual, rows: Math.max(1, room) } : usual
+  const part = memory === 'low' ? { ...usual, most: Math.max(1, room) * (length + inputs) } : usual
   return { bytes: PROCESS_BYTES + stored + valueBytes(part), part }
 }

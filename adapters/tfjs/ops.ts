@@ -55,10 +55,7 @@ export const RUN: { readonly [K in Elementary]: Run<K> } = {
     return tf.minimum(tf.maximum(x, limit(min)), limit(max))
   },
   Cast: ({ tf, inputs: [x], attributes: { to } }) => tf.cast(x, TF_DTYPE[to]),
-  Gemm: ({ tf, inputs: [a, b, c], attributes: { transA, transB } }) => {
-    const product = tf.matMul(a, b, transA, transB)
-    return c ? tf.add(product, c) : product
-  },
+  Gemm: ({ tf, inputs: [a, b], attributes: { transA, transB } }) => tf.matMul(a, b, transA, transB),
   MatMul: ({ tf, inputs: [a, b] }) => tf.matMul(a, b),
   ReduceMax: ({ tf, inputs: [x] }) => tf.max(x, -1, true),
   ReduceSum: ({ tf, inputs: [x], attributes: { axes, keep } }) => tf.sum(x, [...axes], keep),

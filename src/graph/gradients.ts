@@ -84,7 +84,6 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
     return [
       () => (transA ? gemm(g, b, d, transB, true) : gemm(g, d, b, false, !transB)),
       () => (transB ? gemm(g, d, a, true, transA) : gemm(g, a, d, !transA, false)),
-      () => d,
     ]
   },
   MatMul: ({ g, inputs: [a, b], d }) => [() => matMul(g, d, swapLast(g, b)), () => matMul(g, swapLast(g, a), d)],

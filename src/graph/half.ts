@@ -1,6 +1,6 @@
 /** Matrix products in F16, all else in F32: the residual stream, norms, softmax, loss, and the products that are too large for F16 (Micikevicius et al. 2018, mixed precision). */
 import type { Graph, Value } from './ir.ts'
-import { add, cast } from './ops.ts'
+import { cast } from './ops.ts'
 import { rewrite } from './rewrite.ts'
 
 /**
@@ -22,9 +22,8 @@ export function halveProducts(graph: Graph, wide: ReadonlySet<string>): Graph {
   return rewrite(graph, (g, node, inputs) => {
     if ((node.op !== 'Gemm' && node.op !== 'MatMul') || node.inputs.some(({ id, dtype }) => kept.has(id) || dtype !== 'F32'))
       return undefined
-    const [a, b, c] = inputs as [Value, Value, Value?]
+    const [a, b] = inputs as [Value, Value]
     const [half] = g.apply(node.op, [cast(g, a, 'F16'), cast(g, b, 'F16')], node.attributes as never)
-    const product = cast(g, half as Value, 'F32')
-    return [c ? add(g, product, c) : product]
+    return [cast(g, half as Value, 'F32')]
   })
 }

@@ -35,7 +35,7 @@ export interface OpAttributes {
   Clip: { readonly min: number; readonly max: number }
   Cast: { readonly to: Dtype }
   // linear algebra
-  /** a, b, c? -> op(a)·op(b) + c, all of rank 2 */
+  /** a, b -> op(a)·op(b), both of rank 2; a sum as ONNX's third input takes onnxruntime longer than one apart */
   Gemm: { readonly transA: boolean; readonly transB: boolean }
   MatMul: None // batched
   // reductions

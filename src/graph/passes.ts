@@ -11,7 +11,7 @@ import { rewrite } from './rewrite.ts'
 export function specialise(graph: Graph, capabilities: Capabilities): Graph {
   const lean = shortenRowSums(foldLabels(graph))
   const whole = decompose(lean, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm'])
-  return fuseSums(capabilities.half ? halveProducts(whole, wideWeights(graph)) : whole)
+  return capabilities.half ? halveProducts(whole, wideWeights(graph)) : whole
 }
 
 /** Operators that engines may lack, written in elementary ones by `decompose`. */
@@ -81,25 +81,5 @@ export function shortenRowSums(graph: Graph): Graph {
       ({ op, inputs: [a, b] }) => op === 'MatMul' && a?.id === weights.id && b && swapLast(g, b).id === turned?.id,
     )?.outputs[0]
     return dOutput && output && [reduceSum(g, mul(g, dOutput, output), node.attributes.axes, true)]
-  })
-}
-
-/** x + a·b as one Gemm, where the product is used nowhere else: residual sums and sums of gradients cost no pass over memory. */
-export function fuseSums(graph: Graph): Graph {
-  const uses = new Map<number, number>()
-  for (const { id } of [...graph.nodes.flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ value }) => value)]) {
-    uses.set(id, (uses.get(id) ?? 0) + 1)
-  }
-  return rewrite(graph, (g, node, inputs) => {
-    if (node.op !== 'Add') return undefined
-    for (const index of [1, 0]) {
-      const product = inputs[index] as Value
-      const other = inputs[1 - index] as Value
-      const gemm = g.nodes.findLast(({ outputs }) => outputs[0]?.id === product.id)
-      const once = uses.get((node.inputs[index] as Value).id) === 1
-      const alike = product.shape.length === other.shape.length && product.shape.every((dim, axis) => dim === other.shape[axis])
-      if (gemm?.op === 'Gemm' && gemm.inputs.length === 2 && once && alike) return g.apply('Gemm', [...gemm.inputs, other], gemm.attributes)
-    }
-    return undefined
   })
 }

@@ -25,7 +25,7 @@ const awayFromZero = (value: number): number => value + Math.sign(value) * 0.1
 
 const gemms: Case[] = [false, true].flatMap((transA) =>
   [false, true].map((transB) => ({
-    shapes: [transA ? [3, 2] : [2, 3], transB ? [4, 3] : [3, 4], [1, 4]],
+    shapes: [transA ? [3, 2] : [2, 3], transB ? [4, 3] : [3, 4]],
     build: op('Gemm', { transA, transB }),
   })),
 )

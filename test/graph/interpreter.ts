@@ -66,11 +66,11 @@ const RUN: { readonly [K in OpName]: Run<K> } = {
   Sigmoid: unary(sigmoid),
   Clip: ([x], { min, max }, [shape]) => [fill(shape!, (index) => Math.min(max, Math.max(min, at(x!, index))))],
   Cast: ([x]) => [x!],
-  Gemm: ([a, b, c], { transA, transB }, [shape]) => {
+  Gemm: ([a, b], { transA, transB }, [shape]) => {
     const inner = a!.shape[transA ? 0 : 1]!
     return [
       fill(shape!, ([row, column]) => {
-        let sum = c ? at(c, [row!, column!]) : 0
+        let sum = 0
         for (let k = 0; k < inner; k++) sum += get(a!, [row!, k], transA) * get(b!, [k, column!], transB)
         return sum
       }),

@@ -21,7 +21,7 @@ import { findOrExportOnnx } from './own-export.ts'
 export type PromptSource = string | SoftPrompt
 
 export interface LoadPromptedOptions extends LoadOptions {
-  /** `low` maps all weights without copies of them, packed for speed: loading takes half the time and half the memory, and an answer about a tenth more. Default `fast`. */
+  /** `low` maps all weights without copies of them, packed for speed: loading takes half the time and a third of the memory beside the files' own pages, and an answer about a tenth more time. Default `fast`. */
   readonly memory?: 'fast' | 'low'
   /** Folder or Hub id of the base model's ONNX files; default: what the prompts name. */
   readonly base?: string

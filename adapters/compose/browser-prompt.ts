@@ -17,7 +17,11 @@ export interface OpenPromptOptions {
 }
 
 /** 20,000 virtual tokens of width 1024 in F32 have 80 MB; the manifest and configuration are small. */
-const LARGEST_BYTES: Readonly<Record<string, number>> = { [CONFIG_FILE]: 1 << 20, [MANIFEST_FILE]: 1 << 20, [TENSOR_FILE]: 128 << 20 }
+const LARGEST_BYTES: ReadonlyMap<string, number> = new Map([
+  [CONFIG_FILE, 1 << 20],
+  [MANIFEST_FILE, 1 << 20],
+  [TENSOR_FILE, 128 << 20],
+])
 const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/
 
 /** sha256 in hex by WebCrypto. */
@@ -53,7 +57,7 @@ async function filesOf(source: BrowserPrompt, options: OpenPromptOptions): Promi
 
 /** The most that is read of a file; 0 for files that are not read. @throws {FormatError} `artifact-file-size` */
 function checkSize(name: string, sizeBytes: number): number {
-  const most = LARGEST_BYTES[name]
+  const most = LARGEST_BYTES.get(name)
   if (most === undefined || sizeBytes <= most) return most ?? 0
   throw new FormatError('artifact-file-size', `${name} has ${sizeBytes} bytes, at most ${most} are read.`, { facts: { size: sizeBytes } })
 }

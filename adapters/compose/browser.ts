@@ -86,7 +86,7 @@ function piecesOf(vocab: ReadonlyMap<string, number>): string[] {
 
 /** What transformers.js loads for the base that all prompts name. */
 function commonBase(prompts: readonly SoftPrompt[]): string {
-  const ids = new Set(prompts.map(({ manifest: { base } }) => base.onnxId ?? MIRRORS[base.id] ?? base.id))
+  const ids = new Set(prompts.map(({ manifest: { base } }) => base.onnxId ?? MIRRORS.get(base.id) ?? base.id))
   const [id] = ids
   if (id === undefined || id === '')
     throw new ConfigError('prompts-none', 'Name at least one prompt, and the base where no prompt names it.')

@@ -38,7 +38,7 @@ function factsOf({ prompt, manifest, files, name, container }: Member, options: 
   const log = files.get(LOG_FILE)
   const tensors = files.get(TENSOR_FILE)
   const { id } = manifest.base
-  const onnxId = Object.hasOwn(MIRRORS, id) ? MIRRORS[id] : undefined
+  const onnxId = MIRRORS.get(id)
   return {
     manifest,
     length: lengthOf(prompt),

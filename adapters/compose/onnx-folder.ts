@@ -37,7 +37,7 @@ export const exists = (path: string): Promise<boolean> =>
  * @throws {ConfigError} `base-no-onnx` naming all that was tried; {HubError} when the Hub cannot be asked
  */
 export async function findOnnxFolder(base: BaseModel, variants: readonly string[], hub: HubAccessOptions = {}): Promise<string> {
-  const ids = [...new Set([base.onnxId, base.id, MIRRORS[base.id]])].filter((id) => id !== undefined && id !== '') as string[]
+  const ids = [...new Set([base.onnxId, base.id, MIRRORS.get(base.id)])].filter((id) => id !== undefined && id !== '') as string[]
   for (const id of ids) {
     if (!(await isThere(id, 'isDirectory'))) continue
     if (await isThere(join(id, 'onnx'), 'isDirectory')) return resolve(id)

@@ -97,7 +97,7 @@ describe('loadPrompted from the Hub', () => {
   })
 
   it('takes a known mirror before it exports', async () => {
-    const [id = '', mirror = ''] = Object.entries(MIRRORS).find(([each]) => each.includes('/')) ?? []
+    const [id = '', mirror = ''] = [...MIRRORS].find(([each]) => each.includes('/')) ?? []
     const weights = [...SMALL, 'config.json', 'model.safetensors']
     await publish(id, join(dir, 'weights'), weights)
     await publish(mirror, folderOf(model), [...SMALL, 'config.json', 'onnx/encoder_model.onnx', 'onnx/decoder_model_merged.onnx'])

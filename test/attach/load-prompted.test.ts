@@ -181,6 +181,10 @@ describe('loadPrompted refuses', () => {
   it('a base without ONNX files', async () => {
     expect(await codeOf(loadPrompted(promptOf(model, 'a'), { base: `${folderOf(model)}/hf`, exportTo: false }))).toBe('base-no-onnx')
   })
+  it.each(['constructor', '__proto__'])('a prompt whose base is called %s', async (id) => {
+    const odd: SoftPrompt = { embeddings: { dtype: 'F32', shape: [1, 2], data: new Float32Array(2) }, manifest: { base: { id } } }
+    expect(await codeOf(loadPrompted(odd, { exportTo: false }))).toBe('base-no-onnx')
+  })
   it('a prompt of another width', async () => {
     const narrow: SoftPrompt = { embeddings: { dtype: 'F32', shape: [1, 2], data: new Float32Array(2) }, manifest: { base: { id: model } } }
     expect(await codeOf(loadPrompted(narrow, { base: folderOf(model) }))).toBe('prompt-width')

@@ -65,6 +65,19 @@ describe('the JavaScript client', () => {
     vi.restoreAllMocks()
   })
 
+  it('takes names that every object has for names', async () => {
+    const { url: hubUrl } = await hub()
+    const base = { hubUrl, accessToken: TOKEN, repo: 'me/constructor' }
+    await createRepo(base)
+    const operations = [{ operation: 'addOrUpdate' as const, path: 'x.constructor', content: new Blob(['x']) }]
+    await commit({ ...base, title: 'first', operations })
+    expect(await (await downloadFile({ ...base, path: 'x.constructor' }))?.text()).toBe('x')
+    const created = { method: 'POST', body: JSON.stringify({ type: 'constructor', name: 'odd' }) }
+    expect((await fetch(`${hubUrl}/api/repos/create`, { ...auth(TOKEN), ...created })).status).toBe(400)
+    const listed = await fetch(`${hubUrl}/api/models?sort=constructor`, auth(TOKEN))
+    expect([listed.status, ((await listed.json()) as { id: string }[]).map(({ id }) => id)]).toEqual([200, ['me/constructor']])
+  })
+
   it('lists with filters, only what the caller may see', async () => {
     const { url: hubUrl } = await hub()
     await pushPrompt({ dir: await promptFolder(1), repo: 'me/public', hubUrl, token: TOKEN })

@@ -155,7 +155,7 @@ function matches(info: JsonObject, query: URLSearchParams): boolean {
   )
 }
 
-const SORTS: Readonly<Record<string, string>> = { lastModified: 'lastModified', createdAt: 'createdAt', id: 'id' }
+const SORTS: ReadonlySet<string> = new Set(['lastModified', 'createdAt', 'id'])
 
 /** All repositories of a kind that the caller may see and asks for, newest change first, in pages. */
 export async function listRepositories(call: Call, kind: RepoKind): Promise<void> {
@@ -167,7 +167,8 @@ export async function listRepositories(call: Call, kind: RepoKind): Promise<void
     const info = head === undefined ? undefined : await describe(repository, head, false)
     if (info && matches(info, call.query)) found.push(info)
   }
-  const key = SORTS[call.query.get('sort') ?? 'lastModified'] ?? 'lastModified'
+  const asked = call.query.get('sort') ?? ''
+  const key = SORTS.has(asked) ? asked : 'lastModified'
   const ascending = call.query.get('direction') === '1' || key === 'id' ? 1 : -1
   found.sort((a, b) => ascending * (String(a[key]) < String(b[key]) ? -1 : 1))
   const limit = Math.min(Number(call.query.get('limit')) || LIST_PAGE, LIST_PAGE)

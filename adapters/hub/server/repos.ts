@@ -4,10 +4,13 @@ import { openRepository, type Call, type Handler } from './call.ts'
 import { badRequest, readObject, Refusal, sendJson, type JsonObject } from './http.ts'
 import { checkName, type RepoKind } from './names.ts'
 
-const KINDS: Readonly<Record<string, RepoKind>> = { model: 'models', dataset: 'datasets' }
+const KINDS: ReadonlyMap<string, RepoKind> = new Map([
+  ['model', 'models'],
+  ['dataset', 'datasets'],
+])
 
 function target(call: Call, body: JsonObject): { kind: RepoKind; owner: string; name: string } {
-  const kind = KINDS[String(body['type'] ?? 'model')]
+  const kind = KINDS.get(String(body['type'] ?? 'model'))
   if (kind === undefined) throw badRequest(`This hub keeps models and datasets, not "${String(body['type'])}".`)
   const name = typeof body['name'] === 'string' ? body['name'] : ''
   const [first, second] = name.split('/')

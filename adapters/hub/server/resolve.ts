@@ -23,18 +23,18 @@ export function parseRange(header: string | undefined, size: number): Range | 'u
 }
 
 /** Types by ending; a card's pictures need theirs, as nothing is guessed. All are sent with a policy that runs nothing. */
-const TYPES: Readonly<Record<string, string>> = {
-  json: 'application/json',
-  md: 'text/plain; charset=utf-8',
-  txt: 'text/plain; charset=utf-8',
-  jsonl: 'text/plain; charset=utf-8',
-  svg: 'image/svg+xml',
-  png: 'image/png',
-  jpg: 'image/jpeg',
-  webp: 'image/webp',
-}
+const TYPES: ReadonlyMap<string, string> = new Map([
+  ['json', 'application/json'],
+  ['md', 'text/plain; charset=utf-8'],
+  ['txt', 'text/plain; charset=utf-8'],
+  ['jsonl', 'text/plain; charset=utf-8'],
+  ['svg', 'image/svg+xml'],
+  ['png', 'image/png'],
+  ['jpg', 'image/jpeg'],
+  ['webp', 'image/webp'],
+])
 
-const typeOf = (path: string): string => TYPES[/\.(\w+)$/.exec(path)?.[1]?.toLowerCase() ?? ''] ?? 'application/octet-stream'
+const typeOf = (path: string): string => TYPES.get(/\.(\w+)$/.exec(path)?.[1]?.toLowerCase() ?? '') ?? 'application/octet-stream'
 
 async function findEntry(call: Call, address: Parameters<Handler>[1]): Promise<{ entry: Entry; commit: string; file: string }> {
   const repository = await openRepository(call, address, 'read')

@@ -69,7 +69,7 @@ async function fetched(
   const folder = HUB_ID.test(address) ? `${hubUrl}/${address}/resolve/${encodeURIComponent(revision)}` : address.replace(/\/$/, '')
   const files = new Map<string, Uint8Array>()
   await Promise.all(
-    Object.keys(LARGEST_BYTES).map(async (name) => {
+    [...LARGEST_BYTES.keys()].map(async (name) => {
       const response = await get(`${folder}/${name}`)
       // A server of single pages answers with its page where a file is missing.
       if (response.status === 404 || (response.ok && response.headers.get('content-type')?.startsWith('text/html'))) return

@@ -17,7 +17,7 @@ interface Device {
 const standard: Capabilities = { contrib: false, externalData: true }
 
 const DEVICES: Readonly<Record<string, Device>> = {
-  cpu: { capabilities: { contrib: true, externalData: true, small: true }, checked: false, help: '' },
+  cpu: { capabilities: { contrib: true, externalData: true, small: true, gathers: true }, checked: false, help: '' },
   // the WebAssembly build sees no files
   wasm: { capabilities: { contrib: false, externalData: false }, checked: false, help: 'It is in onnxruntime-web only.' },
   webgpu: {

@@ -11,6 +11,8 @@ export interface Capabilities {
   readonly externalData: boolean
   /** Several small runs take no longer than a large one: so it is with a processor and its caches, not with a GPU. Default false. */
   readonly small?: boolean
+  /** Rows are gathered sooner than transposed. Default false. */
+  readonly gathers?: boolean
   /** Products of F16 matrices are worth their rounding: products run in F16, all else in F32. Default false: no device does so unasked. */
   readonly half?: boolean
 }

@@ -31,7 +31,12 @@ export const rmsNorm = (g: Builder, x: Value, weight: Value, epsilon: number): V
 
 const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((dim, axis) => dim === b[axis])
 
-export const reshape = (g: Builder, x: Value, shape: Shape): Value => (sameShape(x.shape, shape) ? x : apply(g, 'Reshape', [x], { shape }))
+/** Another shape of the same elements; of two in a row, the last. */
+export function reshape(g: Builder, x: Value, shape: Shape): Value {
+  const before = g.nodes.findLast((node) => node.op === 'Reshape' && node.outputs[0]?.id === x.id)
+  const source = before?.inputs[0] ?? x
+  return sameShape(source.shape, shape) ? source : apply(g, 'Reshape', [source], { shape })
+}
 export const expand = (g: Builder, x: Value, shape: Shape): Value => (sameShape(x.shape, shape) ? x : apply(g, 'Expand', [x], { shape }))
 
 /** Reorders axes; two in a row become one, or none. */

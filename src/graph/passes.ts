@@ -2,15 +2,17 @@
 import type { Builder } from './builder.ts'
 import type { Capabilities } from './engine.ts'
 import { GELU_A, GELU_C, labelsOf, logSumOf } from './gradients.ts'
+import { splitDim, times } from './dims.ts'
 import { halveProducts, wideWeights } from './half.ts'
-import type { Graph, Node, OpName, Value } from './ir.ts'
-import { add, apply, div, gather, mul, reduceSum, reshape, scale, sigmoid, softmax, sub, swapLast } from './ops.ts'
+import type { Dim, Graph, Node, OpName, Value } from './ir.ts'
+import { add, apply, div, gather, mul, range, reduceSum, reshape, scale, sigmoid, softmax, sub, swapLast, transpose } from './ops.ts'
 import { rewrite } from './rewrite.ts'
 
 /** The graph as an engine with these capabilities runs it best. */
 export function specialise(graph: Graph, capabilities: Capabilities): Graph {
   const lean = shortenRowSums(foldLabels(graph))
-  const whole = decompose(lean, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm'])
+  const moved = capabilities.gathers ? gatherRows(lean) : lean
+  const whole = decompose(moved, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm'])
   return capabilities.half ? halveProducts(whole, wideWeights(graph)) : whole
 }
 
@@ -81,5 +83,31 @@ export function shortenRowSums(graph: Graph): Graph {
       ({ op, inputs: [a, b] }) => op === 'MatMul' && a?.id === weights.id && b && swapLast(g, b).id === turned?.id,
     )?.outputs[0]
     return dOutput && output && [reduceSum(g, mul(g, dOutput, output), node.attributes.axes, true)]
+  })
+}
+
+/** Elements below which a row costs more to find than to copy. */
+const SMALL_ROW = 16
+
+/** Transposed rows are gathered: onnxruntime gathers with all threads and transposes with one. A swap of the last two axes is left to the product that reads it. */
+export function gatherRows(graph: Graph): Graph {
+  return rewrite(graph, (g, node, [x]) => {
+    if (node.op !== 'Transpose' || !x) return undefined
+    const last = x.shape.length - 1
+    const [before, after] = node.attributes.perm.slice(-2) as [number, number]
+    const swapped = before === last
+    const perm = swapped ? [...node.attributes.perm.slice(0, -2), after, before] : node.attributes.perm
+    const moving = perm.findLastIndex((from, to) => from !== to) + 1
+    const axes = x.shape.slice(0, moving)
+    const row = times(...x.shape.slice(moving))
+    if (moving === 0 || splitDim(row).coefficient < SMALL_ROW) return undefined
+    const places = transpose(g, reshape(g, range(g, times(...axes)), axes), perm.slice(0, moving))
+    const rows = gather(g, reshape(g, x, [times(...axes), row]), places)
+    const moved = reshape(
+      g,
+      rows,
+      perm.map((axis) => x.shape[axis] as Dim),
+    )
+    return [swapped ? swapLast(g, moved) : moved]
   })
 }

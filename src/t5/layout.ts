@@ -30,8 +30,8 @@ export function dense(g: Builder, { heads, headWidth }: T5Config, batch: Dim, le
 }
 
 /**
- * A row for every token, so that padding costs nothing outside of attention: first each sequence's prompt, then all tokens, then one row that
- * stands at every padded position. That row's output is nowhere seen, so its gradient is 0. The maps are fed (`packRows`).
+ * A row for every token, so that padding costs nothing outside of attention: first each sequence's prompt, then all tokens, then, where something is
+ * padded, one row that stands at every padded position. That row's output is nowhere seen, so its gradient is 0. The maps are fed (`packRows`).
  */
 export function packed(g: Builder, { heads, headWidth }: T5Config): Layout {
   const padded = g.input('padded_rows', 'I32', ['B', 'S'])
@@ -51,7 +51,7 @@ export function packed(g: Builder, { heads, headWidth }: T5Config): Layout {
 }
 
 /**
- * Feeds of packed sequences: `token_ids` [M] with the padding's id last, `encoder_mask` [B, S] and the maps; S = P + T, N = B·P + M.
+ * Feeds of packed sequences: `token_ids` [M], with the padding's id last where something is padded, `encoder_mask` [B, S] and the maps; S = P + T, N = B·P + M.
  * `promptMask` [B, P] says which rows of the prompts are seen.
  */
 export function packRows(
@@ -79,7 +79,10 @@ export function packRows(
   const paddedRows = new Int32Array(batch * joined).fill(padding)
   for (const [row, position] of packedRows.entries()) paddedRows[position] = row
   // The padding's row reads any padded position: none has a gradient.
-  packedRows.push(Math.max(0, paddedRows.indexOf(padding)))
+  if (padding < paddedRows.length) {
+    packedRows.push(paddedRows.indexOf(padding))
+    ids.push(BigInt(padId))
+  }
   const paddedHeads = new Int32Array(batch * heads * joined)
   for (let index = 0; index < paddedHeads.length; index++) {
     const head = Math.floor(index / joined) % heads
@@ -92,7 +95,7 @@ export function packRows(
     for (let head = 0; head < heads; head++) packedHeads[row * heads + head] = first + head * joined
   }
   return {
-    token_ids: tensor('I64', [ids.length + 1], BigInt64Array.from([...ids, BigInt(padId)])),
+    token_ids: tensor('I64', [ids.length], BigInt64Array.from(ids)),
     encoder_mask: tensor('I64', [batch, joined], mask),
     padded_rows: tensor('I32', [batch, joined], paddedRows),
     packed_rows: tensor('I32', [packedRows.length], Int32Array.from(packedRows)),

@@ -4,7 +4,7 @@ import { specialise } from '../../src/graph/passes.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { buildStep } from '../../src/t5/step.ts'
 
-const config = parseT5Config({
+const json = {
   model_type: 't5',
   d_model: 8,
   d_kv: 4,
@@ -14,7 +14,8 @@ const config = parseT5Config({
   vocab_size: 50,
   decoder_start_token_id: 0,
   pad_token_id: 0,
-})
+}
+const config = parseT5Config(json)
 
 describe.each([true, false])('the step for an engine, contrib operators: %s', (contrib) => {
   const graph = specialise(buildStep(config), { contrib, externalData: true })
@@ -33,4 +34,15 @@ describe.each([true, false])('the step for an engine, contrib operators: %s', (c
   it('computes no feed-forward part for padding', () => {
     expect(new Set(shapesOf('Relu'))).toEqual(new Set(['N,16', 'B*U,16']))
   })
+})
+
+it('gathers what is transposed by whole rows, for an engine that does so sooner', () => {
+  const wide = buildStep(parseT5Config({ ...json, d_kv: 16, d_model: 16 }))
+  const rowsMoved = (gathers: boolean): number =>
+    specialise(wide, { contrib: true, externalData: true, gathers }).nodes.filter(
+      ({ op, attributes, outputs: [y] }) =>
+        op === 'Transpose' && y?.dtype === 'F32' && attributes.perm.at(-1) === attributes.perm.length - 1,
+    ).length
+  expect(rowsMoved(false)).toBeGreaterThan(20)
+  expect(rowsMoved(true)).toBe(0)
 })

@@ -64,7 +64,7 @@ export const train: Command = command({
     patience: { kind: 'number', value: 'N', help: 'evaluations without a better one before the run ends (default: never)' },
     maxInput: { kind: 'number', value: 'T', help: 'input tokens kept (default 512)' },
     maxTarget: { kind: 'number', value: 'U', help: 'target tokens kept (default 128)' },
-    buckets: { kind: 'boolean', help: 'batch rows of like length together: less padding and faster steps, but slower learning a step' },
+    buckets: { kind: 'boolean', help: 'batch rows of like length together: less padding and faster steps, in an order less random' },
     engine: { kind: 'string', value: 'name', help: 'what runs the graph', choices: ['onnxruntime', 'tfjs'], default: 'onnxruntime' },
     device: { kind: 'string', value: 'd', help: 'cpu (default), webgpu, cuda, dml, coreml or auto; of tfjs: auto (default), cuda or cpu' },
     threads: { kind: 'number', value: 'N', help: 'threads (default: all cores)' },

@@ -1,5 +1,5 @@
 /** What a fingerprint needs of an ONNX encoder on disk: headers are read, and of the table only the rows that are asked for. */
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { open, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FormatError } from '../../src/errors.ts'
@@ -40,7 +40,7 @@ function externalReader(own: string, folder: string): ReadExternal {
         `${own} keeps weights in ${JSON.stringify(location)}, outside its own folder. Export it again.`,
       )
     }
-    const file = openSync(location === OWN ? own : join(folder, location), 'r')
+    const file = openBeside(location === OWN ? own : join(folder, location))
     try {
       const bytes = new Uint8Array(length)
       return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
@@ -48,4 +48,17 @@ function externalReader(own: string, folder: string): ReadExternal {
       closeSync(file)
     }
   }
+}
+
+/** @throws {FormatError} `onnx-external-missing` */
+function openBeside(path: string): number {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (stat?.isFile()) return openSync(path, 'r')
+  throw new FormatError(
+    'onnx-external-missing',
+    `An ONNX model keeps weights in ${path}, and there is no such file; fetch it too, into the folder of the model.`,
+    {
+      facts: { path },
+    },
+  )
 }

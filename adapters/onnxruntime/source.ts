@@ -36,7 +36,7 @@ const OWN_BYTES = 'soft-prompt-original.onnx'
  * Reads and patches an encoder. From a path only the protobuf headers are read.
  * @param externalData files that a model given as bytes keeps its weights in
  * @throws {UnsupportedError} what `addSoftPromptInput` and `readSkeleton` throw, and `onnx-external-escape` | `onnx-scattered`
- * @throws {ConfigError} `encoder-missing`
+ * @throws {ConfigError} `encoder-missing` | `onnx-external-missing`
  */
 export async function openPatched(source: ModelSource, externalData: readonly ExternalFile[] = []): Promise<PatchedSource> {
   if (typeof source === 'string') {
@@ -46,8 +46,23 @@ export async function openPatched(source: ModelSource, externalData: readonly Ex
   }
   const data = source instanceof Uint8Array ? source : new Uint8Array(await source.arrayBuffer())
   const read: ByteSource = { sizeBytes: data.length, read: (offset, length) => data.subarray(offset, offset + length) }
-  return { ...patch(await readSkeleton(read, OWN_BYTES)), externalData: [{ path: OWN_BYTES, data }, ...externalData] }
+  const skeleton = await readSkeleton(read, OWN_BYTES)
+  const given = [{ path: OWN_BYTES, data }, ...externalData]
+  const absent = locationsOf(skeleton).find((location) => given.every((file) => file.path !== location))
+  if (absent !== undefined) throw externalMissing(absent, `give its bytes: { externalData: [{ path: ${JSON.stringify(absent)}, data }] }`)
+  return { ...patch(skeleton), externalData: given }
 }
+
+/** The files that a model keeps weights in. */
+const locationsOf = ({ graph }: ModelProto): readonly string[] => [
+  ...new Set(graph?.initializers.flatMap((tensor) => externalDataOf(tensor)?.location ?? [])),
+]
+
+const externalMissing = (location: string, help: string, cause?: unknown): ConfigError =>
+  new ConfigError('onnx-external-missing', `The model keeps weights in "${location}", which is not there; ${help}.`, {
+    facts: { location },
+    cause,
+  })
 
 /** The same error with the file's name in front; a file that cannot be opened in our own words. */
 function named(file: string, error: unknown, what: 'encoder' | 'decoder' = 'encoder'): unknown {
@@ -115,9 +130,8 @@ async function skeletonOf(file: string): Promise<{ readonly model: ModelProto; r
     await handle.close()
   }
   const files = new Map([[OWN_BYTES, real]])
-  for (const tensor of skeleton.graph?.initializers ?? []) {
-    const location = externalDataOf(tensor)?.location
-    if (location === undefined || files.has(location)) continue
+  for (const location of locationsOf(skeleton)) {
+    if (files.has(location)) continue
     // Beside the link, not beside the blob it points to: the cache keeps names only there.
     const given = path.resolve(path.dirname(file), location)
     if (path.isAbsolute(location) || path.relative(path.dirname(path.resolve(file)), given).startsWith('..')) {
@@ -126,7 +140,10 @@ async function skeletonOf(file: string): Promise<{ readonly model: ModelProto; r
         `"${file}" keeps weights in "${location}", outside its own folder; export it again.`,
       )
     }
-    files.set(location, await fs.realpath(given))
+    const found = await fs.realpath(given).catch((cause: unknown) => {
+      throw externalMissing(location, 'fetch it too, into the folder of the model', cause)
+    })
+    files.set(location, found)
   }
   const folder = commonFolder([...files.values()].map(path.dirname), path)
   const place = (target: string): string => path.relative(folder, target).split(path.sep).join('/')

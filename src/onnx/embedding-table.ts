@@ -158,8 +158,12 @@ function storedOf(tensor: TensorProto, read: ReadExternal): Stored {
   }
 }
 
+/** The widest T5 has rows of 4096 values. */
+const MAX_WIDTH = 2 ** 16
+
 /** A [V, D] table with the function of one row and, where it is quantised, of its steps. */
 function tableOf(vocabSize: number, width: number, row: (id: number) => Float32Array, step?: (id: number) => Float32Array): EmbeddingTable {
+  if (!(width > 0 && width <= MAX_WIDTH)) throw refuse(`has rows of ${width} values; at most ${MAX_WIDTH} are read`)
   const gather =
     (one: (id: number) => Float32Array) =>
     (ids: readonly number[]): Float32Array => {

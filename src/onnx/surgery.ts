@@ -145,7 +145,7 @@ class Values {
       const perm = maker.attributes.find((each) => each.name === 'perm')?.ints ?? []
       return { ...inner, dims: perm.length === 0 || perm[0] === 1n ? inner.dims.toReversed() : inner.dims }
     }
-    if (maker.opType === 'DequantizeLinear') return { ...inner, dataType: this.matrix(maker.inputs[1])?.dataType ?? 0 }
+    if (maker.opType === 'DequantizeLinear') return { ...inner, dataType: this.matrix(maker.inputs[1], depth + 1)?.dataType ?? 0 }
     return undefined
   }
 

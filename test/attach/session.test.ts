@@ -222,6 +222,20 @@ describe('where the weights are', () => {
     }
   })
 
+  it('external data that is not there is named, and what to do', async () => {
+    const { model } = external('weights.onnx_data')
+    writeFileSync(join(folder, 'parted.onnx'), model)
+    for (const [source, what] of [
+      [join(folder, 'parted.onnx'), 'fetch it too'],
+      [model, 'give its bytes'],
+    ] as const) {
+      await expect(openPromptedSession(ort, source)).rejects.toMatchObject({
+        code: 'onnx-external-missing',
+        message: expect.stringMatching(new RegExp(`"weights.onnx_data", which is not there; ${what}`)),
+      })
+    }
+  })
+
   it('external data outside the model’s folder is refused', async () => {
     writeFileSync(join(folder, 'escaping.onnx'), external('../secret').model)
     await expect(openPromptedSession(ort, join(folder, 'escaping.onnx'))).rejects.toMatchObject({ code: 'onnx-external-escape' })

@@ -32,18 +32,22 @@ describe('the facts of an ONNX file', () => {
     expect((await compareFingerprint(fingerprint, await openOnnxFacts(encoderOf('tiny-t5-v11', 'q8')), digest)).answer).toBe('other')
   })
 
-  it('external data that leaves the folder is refused', async () => {
+  it.each([
+    ['that leaves the folder is refused', '../../etc/passwd', 'onnx-external-data'],
+    ['that is not there is named', 'weights.onnx_data', 'onnx-external-missing'],
+    ['that is a folder is no file', '..', 'onnx-external-missing'],
+  ])('external data %s', async (_, location, code) => {
     const model = withGraph(floatModel(), ({ initializers }) => ({
       initializers: initializers.map((tensor) => {
-        const { rawData: _, ...rest } = tensor
+        const { rawData: _raw, ...rest } = tensor
         return tensor.name === 'embed_tokens.weight'
-          ? { ...rest, dataLocation: 1, externalData: [{ key: 'location', value: '../../etc/passwd' }] }
+          ? { ...rest, dataLocation: 1, externalData: [{ key: 'location', value: location }] }
           : tensor
       }),
     }))
     const path = join(dir, 'encoder_model.onnx')
     await writeFile(path, formatModel(model))
     const { table } = await openOnnxFacts(path)
-    expect(() => table.rows([0])).toThrow(expect.objectContaining({ code: 'onnx-external-data' }))
+    expect(() => table.rows([0])).toThrow(expect.objectContaining({ code }))
   })
 })

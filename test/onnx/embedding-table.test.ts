@@ -90,6 +90,16 @@ describe('the embedding table of an ONNX encoder', () => {
         })),
       'onnx-table-size',
     ],
+    ...[2 ** 45, -64].map((width): [string, () => ModelProto, string] => [
+      `rows of ${width} values`,
+      () =>
+        withGraph(floatModel(), ({ initializers }) => ({
+          initializers: initializers.map((tensor) =>
+            tensor.name === 'embed_tokens.weight' ? makeTensor(tensor.name, 1, [512, width], new Uint8Array(100)) : tensor,
+          ),
+        })),
+      'onnx-table',
+    ]),
     [
       'whole numbers without a scale',
       (): ModelProto =>

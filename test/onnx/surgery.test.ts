@@ -121,6 +121,12 @@ describe('addSoftPromptInput', () => {
     it('a lookup in something that is not stored', () => {
       expect(refusalOf(() => addSoftPromptInput(small([makeNode('Gather', ['made', 'input_ids'], ['out'])]))).code).toBe('onnx-table')
     })
+    it('a table that is dequantised by itself', () => {
+      const circle = makeNode('DequantizeLinear', ['w', 'made'], ['made'])
+      expect(refusalOf(() => addSoftPromptInput(small([circle, makeNode('Gather', ['made', 'input_ids'], ['out'])]))).code).toBe(
+        'onnx-table',
+      )
+    })
     it('a lookup along columns', () => {
       expect(refusalOf(() => addSoftPromptInput(small([makeNode('Gather', ['w', 'input_ids'], ['out'], { axis: 1n })]))).code).toBe(
         'onnx-table',

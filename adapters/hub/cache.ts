@@ -52,7 +52,7 @@ export async function writeRef(cache: RepoCache, revision: string, commit: strin
 const listingPath = ({ dir }: RepoCache, commit: string): string => join(dir, 'listings', `${commit}.json`)
 
 const isListed = (file: Partial<RemoteFile> | null): boolean =>
-  typeof file?.path === 'string' && Number.isSafeInteger(file.size) && typeof file.digest?.hex === 'string' && file.digest.hex !== ''
+  typeof file?.path === 'string' && Number.isSafeInteger(file.size) && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(file.digest?.hex ?? '')
 
 /** All files of a commit, as the Hub listed them once; undefined where that is not known. Python's client leaves this folder alone. */
 export async function readListing(cache: RepoCache, commit: string): Promise<RemoteFile[] | undefined> {

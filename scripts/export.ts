@@ -3,7 +3,7 @@ import { command, type Command } from './cli/command.ts'
 
 export const exportCommand: Command = command({
   name: 'export',
-  summary: 'write a T5 checkpoint as ONNX files in the transformers.js layout',
+  summary: 'Write a T5 checkpoint as ONNX files in the transformers.js layout.',
   args: [
     { name: 'model', help: 'folder with config.json and model.safetensors' },
     { name: 'dir', help: 'folder to write (may be the same)' },

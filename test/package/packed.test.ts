@@ -133,8 +133,12 @@ describe('the packed package', () => {
   }
 
   it('has commands', () => {
-    for (const bin of Object.values(manifest.bin)) {
-      expect(run(process.execPath, [join('node_modules', manifest.name, bin), '--help'], app)).toContain('Usage')
+    const asked = [
+      ...Object.values(manifest.bin).map((bin) => [bin, '--help', 'Usage'] as const),
+      [manifest.bin['soft-prompts'], '--version', manifest.version],
+    ]
+    for (const [bin = '', flag = '', told] of asked) {
+      expect(run(process.execPath, [join('node_modules', manifest.name, bin), flag], app)).toContain(told)
     }
   })
 

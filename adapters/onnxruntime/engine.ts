@@ -46,7 +46,7 @@ const DTYPE: Readonly<Record<string, Dtype>> = Object.fromEntries(Object.entries
 export function createEngine(ort: OnnxRuntime, options: EngineOptions = {}): Engine {
   const device = options.device ?? 'cpu'
   const { capabilities: usual, checked } = deviceOf(device)
-  const capabilities = { ...usual, ...options.capabilities }
+  const capabilities = { ...usual, lean: options.memory === 'low', ...options.capabilities }
   // A profile is a file, so where there are none (a browser) placement goes unchecked.
   const profiled = checked && ort.listSupportedBackends !== undefined
   return {

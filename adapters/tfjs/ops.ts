@@ -42,6 +42,7 @@ export const RUN: { readonly [K in Elementary]: Run<K> } = {
   Mul: ({ tf, inputs: [a, b] }) => tf.mul(a, b),
   Div: ({ tf, inputs: [a, b] }) => tf.div(a, b),
   Greater: ({ tf, inputs: [a, b] }) => tf.greater(a, b),
+  Where: ({ tf, inputs: [condition, a, b] }) => tf.where(condition, a, b as TfTensor),
   Neg: ({ tf, inputs: [x] }) => tf.neg(x),
   Sqrt: ({ tf, inputs: [x] }) => tf.sqrt(x),
   Relu: ({ tf, inputs: [x] }) => tf.relu(x),

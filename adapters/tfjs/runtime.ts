@@ -37,6 +37,7 @@ export type Tfjs = Pick<
   | 'tensor'
   | 'tidy'
   | 'transpose'
+  | 'where'
   | 'zeros'
 > & { readonly version_core: string }
 

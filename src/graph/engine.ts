@@ -13,6 +13,8 @@ export interface Capabilities {
   readonly small?: boolean
   /** Rows are gathered sooner than transposed. Default false. */
   readonly gathers?: boolean
+  /** Memory counts more than time. Default false. */
+  readonly lean?: boolean
   /** Products of F16 matrices are worth their rounding: products run in F16, all else in F32. Default false: no device does so unasked. */
   readonly half?: boolean
 }

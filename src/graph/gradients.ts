@@ -71,6 +71,7 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
   Mul: ({ g, inputs: [a, b], d }) => [() => mul(g, d, b), () => mul(g, d, a)],
   Div: ({ g, inputs: [, b], outputs: [y], d }) => [() => div(g, d, b), () => apply(g, 'Neg', [div(g, mul(g, d, y), b)], {})],
   Greater: NOT_DIFFERENTIABLE,
+  Where: NOT_DIFFERENTIABLE,
   Neg: ({ g, d }) => [() => apply(g, 'Neg', [d], {})],
   Sqrt: ({ g, outputs: [y], d }) => [() => div(g, d, scale(g, y, 2))],
   Relu: ({ g, outputs: [y], d }) => [() => mul(g, apply(g, 'Step', [y], {}), d)],

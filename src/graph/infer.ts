@@ -34,6 +34,7 @@ export const INFER: { readonly [K in OpName]: Infer<K> } = {
   Mul: elementwise,
   Div: elementwise,
   Greater: compare,
+  Where: (inputs) => reshaped([at(inputs, 1)], broadcast(...inputs.map(({ shape }) => shape))),
   Neg: same,
   Sqrt: same,
   Relu: same,

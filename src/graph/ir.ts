@@ -25,6 +25,8 @@ export interface OpAttributes {
   Mul: None
   Div: None
   Greater: None
+  /** condition, a, b -> a where the condition holds, else b */
+  Where: None
   Neg: None
   Sqrt: None
   Relu: None

@@ -5,13 +5,31 @@ import { GELU_A, GELU_C, labelsOf, logSumOf } from './gradients.ts'
 import { splitDim, times } from './dims.ts'
 import { halveProducts, wideWeights } from './half.ts'
 import type { Dim, Graph, Node, OpName, Value } from './ir.ts'
-import { add, apply, div, gather, mul, range, reduceSum, reshape, scale, sigmoid, softmax, sub, swapLast, transpose } from './ops.ts'
+import {
+  add,
+  apply,
+  div,
+  gather,
+  greater,
+  mul,
+  range,
+  reduceSum,
+  reshape,
+  scale,
+  sigmoid,
+  softmax,
+  sub,
+  swapLast,
+  transpose,
+  where,
+} from './ops.ts'
 import { rewrite } from './rewrite.ts'
 
 /** The graph as an engine with these capabilities runs it best. */
 export function specialise(graph: Graph, capabilities: Capabilities): Graph {
-  const lean = shortenRowSums(foldLabels(graph))
-  const moved = capabilities.gathers ? gatherRows(lean) : lean
+  const short = shortenRowSums(foldLabels(graph))
+  const masked = capabilities.lean ? keepBits(short) : short
+  const moved = capabilities.gathers ? gatherRows(masked) : masked
   const whole = decompose(moved, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm'])
   return capabilities.half ? halveProducts(whole, wideWeights(graph)) : whole
 }
@@ -83,6 +101,14 @@ export function shortenRowSums(graph: Graph): Graph {
       ({ op, inputs: [a, b] }) => op === 'MatMul' && a?.id === weights.id && b && swapLast(g, b).id === turned?.id,
     )?.outputs[0]
     return dOutput && output && [reduceSum(g, mul(g, dOutput, output), node.attributes.axes, true)]
+  })
+}
+
+/** What ReLU's gradient remembers until it comes, as truth values: a quarter of the memory, read in a slower pass. */
+export function keepBits(graph: Graph): Graph {
+  return rewrite(graph, (g, node, [step, d]) => {
+    const [x] = (node.op === 'Mul' && madeBy(g, step, 'Step')?.inputs) || []
+    return x && d && [where(g, greater(g, x, g.scalar(0)), d, g.scalar(0))]
   })
 }
 

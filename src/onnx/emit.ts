@@ -202,6 +202,7 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
   Mul: plain(),
   Div: plain(),
   Greater: plain(),
+  Where: plain(),
   Neg: plain(),
   Sqrt: plain(),
   Relu: plain(),

@@ -61,6 +61,7 @@ export const CASES: { readonly [K in OpName]: readonly Case[] } = {
   ],
   Div: [{ shapes: [[2, 3], [3]], build: op('Div'), at: positive }],
   Greater: [{ shapes: [[2, 3], [3]], build: (g, [a, b]) => truth(g, greater(g, a!, b!)) }],
+  Where: [{ shapes: [[2, 3], [3]], build: (g, [a, b]) => apply(g, 'Where', [greater(g, a!, b!), a!, g.scalar(0)], {}) }],
   Clip: [{ shapes: [[2, 3]], build: op('Clip', { min: -0.5, max: 1 }) }],
   Cast: [{ shapes: [[2, 3]], build: (g, [x]) => truth(g, greater(g, x!, g.scalar(0))) }],
   ReduceMax: [{ shapes: [[2, 3]], build: op('ReduceMax') }],

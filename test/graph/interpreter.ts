@@ -58,6 +58,7 @@ const RUN: { readonly [K in OpName]: Run<K> } = {
   Mul: binary((a, b) => a * b),
   Div: binary((a, b) => a / b),
   Greater: binary((a, b) => Number(a > b)),
+  Where: ([condition, a, b], _, [shape]) => [fill(shape!, (index) => at(at(condition!, index) ? a! : b!, index))],
   Neg: unary((x) => -x),
   Sqrt: unary(Math.sqrt),
   Log: unary(Math.log),

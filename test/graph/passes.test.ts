@@ -46,3 +46,9 @@ it('gathers what is transposed by whole rows, for an engine that does so sooner'
   expect(rowsMoved(false)).toBeGreaterThan(20)
   expect(rowsMoved(true)).toBe(0)
 })
+
+it("keeps ReLU's gradient as truth values where memory counts", () => {
+  const { nodes } = specialise(buildStep(config), { contrib: true, externalData: true, lean: true })
+  expect(nodes.filter(({ op }) => op === 'Step')).toEqual([])
+  expect(nodes.filter(({ op }) => op === 'Where')).toHaveLength(4)
+})

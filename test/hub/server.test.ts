@@ -158,6 +158,58 @@ const raw = (
     sent.end(body)
   })
 
+/** Sends lines of JSON, as a commit is. */
+const postLines = (url: string, lines: readonly object[]): Promise<Response> =>
+  fetch(url, { method: 'POST', ...auth(TOKEN), body: lines.map((line) => JSON.stringify(line)).join('\n') })
+
+describe('several at once', () => {
+  it('of many creations of one name one is made, and stays as it was made', async () => {
+    const { url } = await hub()
+    const create = (index: number): Promise<Response> =>
+      postLines(`${url}/api/repos/create`, [{ name: 'x', type: 'model', visibility: index % 2 === 0 ? 'private' : 'public' }])
+    const answers = await Promise.all(Array.from({ length: 10 }, (_, index) => create(index)))
+    const made = answers.findIndex(({ status }) => status === 200)
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, ...Array.from({ length: 9 }, () => 409)])
+    const info = (await (await fetch(`${url}/api/models/me/x`, auth(TOKEN))).json()) as { private: boolean }
+    expect(info.private).toBe(made % 2 === 0)
+  })
+
+  it('of many commits to one parent one is taken, also while settings change', async () => {
+    const { url } = await hub()
+    await createRepo({ hubUrl: url, accessToken: TOKEN, repo: 'me/x' })
+    const { sha } = (await (await fetch(`${url}/api/models/me/x`)).json()) as { sha: string }
+    const send = (index: number): Promise<Response> =>
+      postLines(`${url}/api/models/me/x/commit/main`, [
+        { key: 'header', value: { summary: `commit ${index}`, parentCommit: sha } },
+        { key: 'file', value: { path: `f${index}.txt`, content: 'eA==', encoding: 'base64' } },
+      ])
+    const settle = (): Promise<Response> =>
+      fetch(`${url}/api/models/me/x/settings`, { method: 'PUT', ...auth(TOKEN), body: JSON.stringify({ private: true }) })
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? send(index) : settle())))
+    const commits = answers.filter((_, index) => index % 2 === 0).map(({ status }) => status)
+    expect(commits.toSorted()).toEqual([200, ...Array.from({ length: 9 }, () => 412)])
+  })
+
+  it('commits go to branches only, and sizes are those of what was uploaded', async () => {
+    const { url } = await hub()
+    const base = { hubUrl: url, accessToken: TOKEN, repo: 'me/x' }
+    await pushPrompt({ dir: await promptFolder(), repo: 'me/x', hubUrl: url, token: TOKEN })
+    const { sha } = (await (await fetch(`${url}/api/models/me/x`)).json()) as { sha: string }
+    expect((await postLines(`${url}/api/models/me/x/tag/main`, [{ tag: 'v1' }])).status).toBe(200)
+    const header = { key: 'header', value: { summary: 'again' } }
+    for (const to of ['v1', 'refs/tags/v1', sha]) {
+      expect([to, (await postLines(`${url}/api/models/me/x/commit/${encodeURIComponent(to)}`, [header])).status]).toEqual([
+        to,
+        to === sha ? 400 : 404,
+      ])
+    }
+    const [file] = await pathsInfo({ ...base, paths: ['adapter_model.safetensors'] })
+    const lied = { path: 'copy.safetensors', algo: 'sha256', oid: file?.lfs?.oid, size: 1 }
+    expect((await postLines(`${url}/api/models/me/x/commit/main`, [header, { key: 'lfsFile', value: lied }])).status).toBe(200)
+    expect((await pathsInfo({ ...base, paths: ['copy.safetensors'] }))[0]).toMatchObject({ size: file?.size, lfs: file?.lfs })
+  })
+})
+
 describe('attacks', () => {
   it.each([
     '/me/x/resolve/main/../../../../../../etc/passwd',

@@ -1,6 +1,6 @@
 /** Git LFS: batch, upload to a signed address, verify. Source: git-lfs/docs/api/batch.md. */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { openRepository, type Call, type Handler, type RepoAddress } from './call.ts'
 import { unfinishedName } from '../disk.ts'
@@ -20,7 +20,7 @@ async function answer(call: Call, repository: Repository, address: RepoAddress, 
   if (!SHA256.test(oid) || !Number.isSafeInteger(size) || size < 0 || size > LFS_OBJECT_BYTES) {
     return { oid, size: 0, error: { code: 422, message: `"oid" must be a sha256 and "size" at most ${LFS_OBJECT_BYTES} bytes.` } }
   }
-  if (await repository.hasLfs(oid)) return { oid, size }
+  if ((await repository.lfsSize(oid)) === size) return { oid, size }
   const { kind, owner, name } = address
   const until = Math.floor(call.state.now().getTime() / 1000) + UPLOAD_SECONDS
   const query = new URLSearchParams({ size: String(size), until: String(until), signature: signature(call, address, oid, size, until) })
@@ -93,7 +93,7 @@ export const lfsVerify: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'write')
   const body = await readObject(call.request)
   const oid = String(body['oid'])
-  const found = SHA256.test(oid) ? await stat(repository.lfsPath(oid)).catch(() => undefined) : undefined
-  if (found === undefined || found.size !== Number(body['size'])) throw new Refusal(404, undefined, `No LFS object ${oid} of that size.`)
+  const size = SHA256.test(oid) ? await repository.lfsSize(oid) : undefined
+  if (size === undefined || size !== Number(body['size'])) throw new Refusal(404, undefined, `No LFS object ${oid} of that size.`)
   sendJson(call.response, {}, JSON_TYPE)
 }

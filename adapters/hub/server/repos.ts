@@ -30,25 +30,15 @@ export async function createRepository(call: Call): Promise<void> {
   mayWrite(call, owner)
   const id = `${owner}/${name}`
   const url = `${call.origin}/${kind === 'models' ? '' : 'datasets/'}${id}`
-  const { repositories, now } = call.state
-  if (await repositories.find(kind, owner, name)) {
-    sendJson(
-      call.response,
-      { error: 'You already created this model repo', url, name: id },
-      { 'x-error-message': 'You already created this model repo' },
-      409,
-    )
+  const date = call.state.now().toISOString()
+  const isPrivate = body['visibility'] === 'private' || body['private'] === true
+  const first = { parent: null, title: 'initial commit', message: '', author: call.account?.name ?? 'local', date, entries: [] }
+  if (await call.state.repositories.create({ kind, id, private: isPrivate, gated: false, createdAt: date }, first)) {
+    sendJson(call.response, { url, name: id, id })
     return
   }
-  const date = now().toISOString()
-  const isPrivate = body['visibility'] === 'private' || body['private'] === true
-  await repositories.save(kind, owner, name, { kind, id, private: isPrivate, gated: false, createdAt: date })
-  const repository = await repositories.find(kind, owner, name)
-  await repository?.exclusive(async () => {
-    const commit = { parent: null, title: 'initial commit', message: '', author: call.account?.name ?? 'local', date, entries: [] }
-    await repository.writeRef('refs/heads/main', await repository.writeCommit(commit))
-  })
-  sendJson(call.response, { url, name: id, id })
+  const error = 'You already created this model repo'
+  sendJson(call.response, { error, url, name: id }, { 'x-error-message': error }, 409)
 }
 
 export async function deleteRepository(call: Call): Promise<void> {
@@ -65,6 +55,6 @@ export const changeSettings: Handler = async (call, address) => {
   const visibility = body['visibility']
   const isPrivate = visibility === undefined ? (body['private'] ?? old.private) === true : visibility === 'private'
   const gated = body['gated'] === undefined ? old.gated : body['gated'] !== false
-  await call.state.repositories.save(address.kind, address.owner, address.name, { ...old, private: isPrivate, gated })
+  await call.state.repositories.save(repository, { ...old, private: isPrivate, gated })
   sendJson(call.response, { private: isPrivate, gated })
 }

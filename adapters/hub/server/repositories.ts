@@ -4,14 +4,16 @@ import { join } from 'node:path'
 import { namesIn, readText, unfinishedName, writeAtomic } from '../disk.ts'
 import { parseJson } from './http.ts'
 import { checkName, isName, type RepoKind } from './names.ts'
-import { Repository, type Settings } from './repository.ts'
+import { Repository, type Commit, type Settings } from './repository.ts'
 
 const SETTINGS = 'repo.json'
 
 export class Repositories {
   readonly #dir: string
-  /** One object a repository, so that its writers queue; settings are read again each time. */
+  /** One object a repository, so that its writers queue. */
   readonly #open = new Map<string, Repository>()
+  /** Creations wait for each other: of two of one name, the second finds the first's. */
+  #created: Promise<unknown> = Promise.resolve()
 
   constructor(dir: string) {
     this.#dir = dir
@@ -32,10 +34,24 @@ export class Repositories {
     return opened
   }
 
-  async save(kind: RepoKind, owner: string, name: string, settings: Settings): Promise<void> {
-    const dir = this.#path(kind, owner, name)
-    await writeAtomic(join(dir, SETTINGS), `${JSON.stringify(settings)}\n`)
-    this.#open.delete(dir)
+  /** Makes a repository with its first commit. @returns whether there was none of that name */
+  async create(settings: Settings, first: Commit): Promise<boolean> {
+    const [owner = '', name = ''] = settings.id.split('/')
+    const make = async (): Promise<boolean> => {
+      if (await this.find(settings.kind, owner, name)) return false
+      const repository = new Repository(this.#path(settings.kind, owner, name), settings)
+      await repository.writeRef('refs/heads/main', await repository.writeCommit(first))
+      await this.save(repository, settings) // what makes it found
+      return true
+    }
+    const mine = this.#created.then(make)
+    this.#created = mine.catch(() => {})
+    return mine
+  }
+
+  async save(repository: Repository, settings: Settings): Promise<void> {
+    await writeAtomic(join(repository.dir, SETTINGS), `${JSON.stringify(settings)}\n`)
+    repository.settings = settings
   }
 
   async delete(kind: RepoKind, owner: string, name: string): Promise<void> {

@@ -2,7 +2,7 @@
  * One repository on disk. Blobs are named by content (git blob id, or sha256 for LFS), a commit is a JSON file named by its sha1, a ref is a
  * file that holds a commit's name. Blobs first, then the commit, then the ref: a kill in between leaves the old state.
  */
-import { rm } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exists, gitBlobId, namesIn, readText, sha1, writeAtomic } from '../disk.ts'
 import { badRequest, parseJson, Refusal } from './http.ts'
@@ -55,7 +55,8 @@ export const lfsEntry = (path: string, sha256: string, size: number): Entry => (
 
 export class Repository {
   readonly dir: string
-  readonly settings: Settings
+  /** As on disk: changed by `Repositories.save` only. */
+  settings: Settings
   /** Writers of one repository wait for each other. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -79,8 +80,9 @@ export class Repository {
     return join(this.dir, 'lfs', sha256)
   }
 
-  hasLfs(sha256: string): Promise<boolean> {
-    return exists(this.lfsPath(sha256))
+  /** Bytes of an LFS object; undefined where it was never uploaded. */
+  async lfsSize(sha256: string): Promise<number | undefined> {
+    return (await stat(this.lfsPath(sha256)).catch(() => undefined))?.size
   }
 
   async putBlob(bytes: Uint8Array): Promise<string> {

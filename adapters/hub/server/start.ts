@@ -10,6 +10,7 @@ import { readText, sha256, sweep } from '../disk.ts'
 import { tryLock } from '../lock.ts'
 import { systemClock } from '../retry.ts'
 import { Refusal, sendRefusal } from './http.ts'
+import { UPLOAD_SECONDS } from './limits.ts'
 import { refusalPage, wantsPage } from './pages/pages.ts'
 import { Repositories } from './repositories.ts'
 import { route } from './routes.ts'
@@ -145,7 +146,8 @@ async function serve(options: HubOptions): Promise<Hub> {
   const accounts = await openAccounts(dir, options.tokens)
   const state: HubState = { repositories: new Repositories(dir), secret: randomBytes(32), now }
   const limit = limiter(options, now)
-  const server = createServer((request, response) => {
+  // An upload may take as long as its address lives; Node would cut it off after five minutes.
+  const server = createServer({ requestTimeout: UPLOAD_SECONDS * 1000 }, (request, response) => {
     answer(request, response, state, accounts, limit, host).catch((error: unknown) => fail(response, error, options.onError))
   })
   try {

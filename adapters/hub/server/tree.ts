@@ -35,7 +35,9 @@ function foldersOf(entries: readonly Entry[]): FolderItem[] {
     const parts = path.split('/')
     for (let depth = 1; depth < parts.length; depth += 1) {
       const folder = parts.slice(0, depth).join('/')
-      below.set(folder, [...(below.get(folder) ?? []), `${path} ${oid}`])
+      const lines = below.get(folder)
+      if (lines) lines.push(`${path} ${oid}`)
+      else below.set(folder, [`${path} ${oid}`])
     }
   }
   return [...below].map(([path, lines]) => ({ path, oid: sha1(`tree ${lines.join('\n')}`) }))

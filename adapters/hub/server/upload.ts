@@ -34,11 +34,16 @@ async function modeOf(call: Call, repository: Repository, entries: readonly Entr
   return { path, uploadMode: lfs ? 'lfs' : 'regular', shouldIgnore: false, oid }
 }
 
+/** What a change goes to: a branch, or the branch of a pull request; no tag and no commit. */
+function branchOf(call: Call): string {
+  const name = call.rest.join('/')
+  return /^refs\/(heads|pr)\//.test(name) ? name : `refs/heads/${checkRef(name)}`
+}
+
 export const preupload: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'write')
   const body = await readObject(call.request)
-  const branch = call.rest.join('/')
-  const head = await repository.need(branch)
+  const head = await repository.need(branchOf(call))
   const { entries } = await repository.readCommit(head)
   const files = Array.isArray(body['files']) ? body['files'].filter(isObject) : []
   const answers = await Promise.all(files.map((file) => modeOf(call, repository, entries, file)))
@@ -80,8 +85,9 @@ async function added(repository: Repository, { key, value }: Operation, entries:
   }
   if (key === 'lfsFile') {
     const oid = String(value['oid'])
-    if (!SHA256.test(oid) || !(await repository.hasLfs(oid))) throw badRequest(`The LFS object of ${path} was not uploaded.`)
-    return lfsEntry(path, oid, Number(value['size']))
+    const size = SHA256.test(oid) ? await repository.lfsSize(oid) : undefined
+    if (size === undefined) throw badRequest(`The LFS object of ${path} was not uploaded.`)
+    return lfsEntry(path, oid, size)
   }
   if (typeof value['content'] !== 'string') throw badRequest(`${path} has no content.`)
   const bytes = Buffer.from(value['content'], value['encoding'] === 'base64' ? 'base64' : 'utf8')
@@ -123,7 +129,7 @@ function checkParent(parent: unknown, head: string): void {
 
 export const commit: Handler = async (call, address: RepoAddress) => {
   const repository = await openRepository(call, address, 'write')
-  const branch = call.rest.join('/')
+  const branch = branchOf(call)
   const { header, operations } = parseCommit((await readBody(call.request, COMMIT_BODY_BYTES)).toString('utf8'))
   const asPullRequest = call.query.get('create_pr') === '1'
   const done = await repository.exclusive(async () => {
@@ -139,7 +145,7 @@ export const commit: Handler = async (call, address: RepoAddress) => {
       date: call.state.now().toISOString(),
       entries,
     })
-    const ref = asPullRequest ? await nextPullRequest(repository) : branch.startsWith('refs/') ? branch : `refs/heads/${checkRef(branch)}`
+    const ref = asPullRequest ? await nextPullRequest(repository) : branch
     await repository.writeRef(ref, id)
     return { id, ref }
   })

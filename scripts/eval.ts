@@ -28,24 +28,32 @@ export const evaluate: Command = command({
   run: async (prompts, flags, out) => {
     const { evaluatePrompts, transferTable } = await import('../adapters/compose/evaluate.ts')
     const { formatMetric, percent } = await import('./cli/training-view.ts')
+    const { transferView } = await import('./cli/transfer.ts')
     const { labels, generate, model, template, beams, ensemble, ...rest } = flags
     const results: EvaluateResult[] = []
+    const download = transferView(out, 'base model')
     const measured = evaluatePrompts({
       ...rest,
       prompts,
+      onDownload: download.onProgress,
       ...(beams === undefined ? {} : { beams }),
       ...(ensemble === undefined ? {} : { ensemble: ensemble as 'vote' | 'mean' }),
       ...(model === undefined ? {} : { model }),
       ...(template === undefined ? {} : { template }),
       ...(generate ? { labels: false } : labels ? { labels } : {}),
     })
-    for await (const result of measured) {
-      results.push(result)
-      out.line(`${result.prompt} on ${result.data}: ${result.metrics.map(formatMetric).join(', ')}`)
-      const { single } = result
-      if (single) out.line(`  its prompts alone: mean ${percent(single.mean)} %, best ${percent(single.best)} % (${single.bestPrompt})`)
-      for (const { message } of result.warnings) out.note(`warning: ${message}`)
-      if (result.truncatedInputs > 0) out.note(`warning: ${result.truncatedInputs} inputs were cut to the prompt's limit`)
+    try {
+      for await (const result of measured) {
+        void download.stop()
+        results.push(result)
+        out.line(`${result.prompt} on ${result.data}: ${result.metrics.map(formatMetric).join(', ')}`)
+        const { single } = result
+        if (single) out.line(`  its prompts alone: mean ${percent(single.mean)} %, best ${percent(single.best)} % (${single.bestPrompt})`)
+        for (const { message } of result.warnings) out.note(`warning: ${message}`)
+        if (result.truncatedInputs > 0) out.note(`warning: ${result.truncatedInputs} inputs were cut to the prompt's limit`)
+      }
+    } finally {
+      await download.stop()
     }
     const transfer = transferTable(results)
     if (transfer) {

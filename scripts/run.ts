@@ -24,6 +24,7 @@ export const run: Command = command({
     const { answers } = await import('../adapters/compose/answer.ts')
     const { ConfigError } = await import('../src/errors.ts')
     const { readLines, standardInputLines } = await import('../adapters/rows/lines.ts')
+    const { transferView } = await import('./cli/transfer.ts')
     const { file, ensemble, beams, device, model, engine, maxTokens } = flags
     const prompts = file === undefined ? args.slice(0, -1) : args
     const last = args.at(-1)
@@ -33,12 +34,14 @@ export const run: Command = command({
       throw new ConfigError('run-text', `${what}: soft-prompts run my-prompt "the text", or --file FILE (- is standard input).`)
     }
     const alone = file === undefined && prompts.length === 1
+    const download = transferView(out, 'base model')
     let shown = ''
     const asked = answers({
       prompts,
       texts: file === undefined ? args.slice(-1) : file === '-' && !out.json ? standardInputLines() : await readLines(file),
       maxNewTokens: maxTokens,
       engine,
+      onDownload: download.onProgress,
       ...(beams === undefined ? {} : { beams }),
       ...(device === undefined ? {} : { device }),
       ...(model === undefined ? {} : { model }),
@@ -48,6 +51,7 @@ export const run: Command = command({
         ? {
             onText: (_: string, __: string, text: string): void => {
               if (!text.startsWith(shown)) return
+              void download.stop()
               out.part(text.slice(shown.length))
               shown = text
             },
@@ -55,13 +59,18 @@ export const run: Command = command({
         : {}),
     })
     const all = []
-    for await (const each of asked) {
-      const { prompt, text, answer, labels } = each
-      all.push(each)
-      const scores = labels ? `  (${labels.map(({ label, score }) => `${label} ${(100 * score).toFixed(1)} %`).join(', ')})` : ''
-      const whose = prompts.length > 1 && ensemble === undefined ? `${prompt}: ` : ''
-      const told = answer.startsWith(shown) ? answer.slice(shown.length) : `\n${answer}`
-      out.line(`${whose}${file === undefined ? '' : `${text} -> `}${told}${scores}`)
+    try {
+      for await (const each of asked) {
+        void download.stop()
+        const { prompt, text, answer, labels } = each
+        all.push(each)
+        const scores = labels ? `  (${labels.map(({ label, score }) => `${label} ${(100 * score).toFixed(1)} %`).join(', ')})` : ''
+        const whose = prompts.length > 1 && ensemble === undefined ? `${prompt}: ` : ''
+        const told = answer.startsWith(shown) ? answer.slice(shown.length) : `\n${answer}`
+        out.line(`${whose}${file === undefined ? '' : `${text} -> `}${told}${scores}`)
+      }
+    } finally {
+      await download.stop()
     }
     out.result(all)
   },

@@ -1,6 +1,6 @@
 /** `soft-prompts train`: trains a prompt for a frozen T5. */
 import { command, type Command } from './cli/command.ts'
-import type { TrainPromptOptions } from '../adapters/compose/train.ts'
+import type { TrainPromptEvent, TrainPromptOptions } from '../adapters/compose/train.ts'
 
 const INITS = new Set(['labels', 'vocab', 'random', 'text'])
 
@@ -97,8 +97,8 @@ export const train: Command = command({
     const { presetOf } = await import('../src/data/presets.ts')
     const { QUICK } = await import('../src/train/recipe.ts')
     const { trainingView } = await import('./cli/training-view.ts')
+    const { transferView } = await import('./cli/transfer.ts')
     const { labelMap, labels, init, preset, data, dev, tasks, dataset, config, split, devSplit, ...rest } = flags
-    const ofDataset = (name: string): object => ({ repo: dataset, split: name, ...(config === undefined ? {} : { config }) })
     const fromPrompt = init !== undefined && !INITS.has(init)
     let map: Record<string, string> | undefined
     try {
@@ -137,12 +137,20 @@ export const train: Command = command({
       throw new ConfigError('data-none', 'Name the rows to train on: either --data FILE, --dataset owner/name or --tasks FILE.')
     }
     const stop = new AbortController()
+    const ofDataset = (name: string): object => ({ repo: dataset, split: name, signal: stop.signal, ...said({ config }) })
+    let started = false
     const interrupt = (): void => {
-      out.note('Stopping after this step; the run can go on with --resume.')
+      if (started) out.note('Stopping after this step; the run can go on with --resume.')
       stop.abort()
     }
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+    const download = transferView(out, 'base model')
     const view = trainingView(out, flags.out, flags.resume)
+    const show = (event: TrainPromptEvent): void => {
+      if (!started) void download.stop()
+      started = true
+      view.show(event)
+    }
     try {
       const task = preset === undefined ? {} : presetOf(preset)
       const options = said({
@@ -158,9 +166,11 @@ export const train: Command = command({
         memory: flags.lowMemory ? 'low' : undefined,
         timeLimitMs: flags.timeLimit === undefined ? undefined : flags.timeLimit * 60_000,
         signal: stop.signal,
+        onDownload: download.onProgress,
       }) as unknown as TrainPromptOptions
-      view.finish(await drainTraining(trainPrompt(options), view.show))
+      view.finish(await drainTraining(trainPrompt(options), show))
     } finally {
+      await download.stop()
       view.stop()
       process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
     }

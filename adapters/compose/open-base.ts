@@ -9,7 +9,7 @@ import { parseT5Config, type T5Config } from '../../src/t5/config.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
-import { openHubModel } from './open-hub-model.ts'
+import { openHubModel, type HubModelOptions } from './open-hub-model.ts'
 
 export interface Base {
   /** Hub id, or the folder's name. */
@@ -24,6 +24,9 @@ export interface Base {
   readonly tokenizer: Tokenizer
   embeddingTable(): EmbeddingTable
 }
+
+/** Of a base by Hub id; `onProgress` is told what comes over the network, where it is not in the cache yet. */
+export type BaseOptions = Pick<HubModelOptions, 'revision' | 'onProgress' | 'signal'>
 
 const isFolder = async (path: string): Promise<boolean> =>
   stat(path).then(
@@ -55,7 +58,7 @@ async function hasWeights(dir: string): Promise<boolean> {
  * Finds the folder of a base model: a folder as it stands, a Hub id in the shared cache, else fetched from the Hub.
  * @throws {ConfigError} `base-missing`; {HubError} where the Hub says no
  */
-export async function findBase(idOrDir: string, revision?: string): Promise<{ id: string; dir: string; revision?: string }> {
+export async function findBase(idOrDir: string, options: BaseOptions = {}): Promise<{ id: string; dir: string; revision?: string }> {
   if (await isFolder(idOrDir)) {
     const dir = resolve(idOrDir)
     // A snapshot folder of the cache knows its id and commit.
@@ -71,9 +74,9 @@ export async function findBase(idOrDir: string, revision?: string): Promise<{ id
       },
     )
   }
-  const found = await cachedSnapshot(idOrDir, revision)
+  const found = await cachedSnapshot(idOrDir, options.revision)
   if (found && (await hasWeights(found.dir))) return { id: idOrDir, ...found }
-  const { dir, commit } = await openHubModel(idOrDir, revision === undefined ? {} : { revision })
+  const { dir, commit } = await openHubModel(idOrDir, options)
   return { id: idOrDir, dir, revision: commit }
 }
 
@@ -82,8 +85,8 @@ export async function findBase(idOrDir: string, revision?: string): Promise<{ id
  * @throws {ConfigError} `base-missing` | `t5-config` | `t5-activation`
  * @throws {FormatError} `checkpoint-*` | `tokenizer-*` | `safetensors-*` | `json-*`
  */
-export async function openBase(idOrDir: string, options: { readonly revision?: string } = {}): Promise<Base> {
-  const { id, dir, revision } = await findBase(idOrDir, options.revision)
+export async function openBase(idOrDir: string, options: BaseOptions = {}): Promise<Base> {
+  const { id, dir, revision } = await findBase(idOrDir, options)
   const opening = openTokenizer(dir)
   // What is no T5 is said before what its tokenizer lacks.
   opening.catch(() => {})

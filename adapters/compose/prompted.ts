@@ -5,7 +5,7 @@ import { ConfigError } from '../../src/errors.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { checkBase } from './base-model.ts'
 import { findPrompt } from './find-prompt.ts'
-import { openBase, type Base } from './open-base.ts'
+import { openBase, type Base, type BaseOptions } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
 import { openPrompt } from './open-prompt.ts'
 
@@ -14,6 +14,8 @@ export interface PromptedOptions extends OpenEngineOptions {
   readonly prompts: readonly string[]
   /** Base model; default: the one the prompts name. */
   readonly model?: string
+  /** Told what comes over the network, where the base is not in the cache yet. */
+  readonly onDownload?: NonNullable<BaseOptions['onProgress']>
 }
 
 export interface Prompted {
@@ -40,7 +42,7 @@ export async function openPrompted(options: PromptedOptions): Promise<Prompted> 
       { facts: { named } },
     )
   }
-  const base = await openBase(id)
+  const base = await openBase(id, options.onDownload ? { onProgress: options.onDownload } : {})
   for (const { name, prompt } of prompts) await checkBase(base, prompt, name)
   const model = await emittedSeq2Seq(await openEngine(options), base.config, base.weights)
   return { base, model, prompts, dispose: () => model.dispose() }

@@ -24,7 +24,7 @@ import { baseModel } from './base-model.ts'
 import { writeCard } from './card.ts'
 import { gatherEvidence } from './evidence.ts'
 import { createdBy } from './created-by.ts'
-import { openBase } from './open-base.ts'
+import { openBase, type BaseOptions } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
 import { openRunFolder } from './run-folder.ts'
 import { finishedPrompt, manifestOf } from './trained-prompt.ts'
@@ -36,6 +36,8 @@ export interface TrainPromptOptions extends Partial<TrainTask>, OpenEngineOption
   /** Base model: folder, or Hub id in the Hub cache. */
   readonly model: string
   readonly revision?: string
+  /** Told what comes over the network, where the base is not in the cache yet. */
+  readonly onDownload?: NonNullable<BaseOptions['onProgress']>
   /** Folder of the artifact and the run's checkpoint. */
   readonly out: string
   /** Tasks trained together, by name: a prompt each, from its own rows, in a folder of its name in `out`. */
@@ -110,7 +112,12 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     })
   }
   const named = tasksOf(options, options.tasks)
-  const opening = openBase(options.model, options.revision === undefined ? {} : { revision: options.revision })
+  const { revision, signal, onDownload } = options
+  const opening = openBase(options.model, {
+    ...(revision === undefined ? {} : { revision }),
+    ...(signal ? { signal } : {}),
+    ...(onDownload ? { onProgress: onDownload } : {}),
+  })
   const [engine, base, tasks] = await Promise.all([
     openEngine(options),
     opening,

@@ -46,11 +46,21 @@ export async function readRows(path: string): Promise<Row[]> {
 const missing = (path: string, why: string, cause?: unknown): DataError =>
   new DataError('data-missing', `${path}: cannot be read (${why}).`, { cause })
 
+/** Standard input can be read once, and what it held asked for again: each prompt may read the rows by a template of its own. */
+const held = new WeakMap<object, Promise<Uint8Array>>()
+
+async function readAll(stream: AsyncIterable<unknown>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of stream) chunks.push(chunk as Uint8Array)
+  return Buffer.concat(chunks)
+}
+
 async function readBytes(path: string): Promise<Uint8Array> {
   if (path !== '-') return readFile(path)
-  const chunks: Uint8Array[] = []
-  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
-  return Buffer.concat(chunks)
+  const { stdin } = process
+  const reading = held.get(stdin) ?? readAll(stdin)
+  held.set(stdin, reading)
+  return reading
 }
 
 export async function readText(path: string): Promise<string> {

@@ -19,6 +19,7 @@ export function transferView(out: Output, label: string): Transfer {
       pending ??= out.progress(`${label}, MB`, megabytes(totalBytes)).then((made) => (bar = made))
       bar?.update(megabytes(doneBytes))
     },
-    stop: async () => (await pending)?.stop(),
+    // At once where the bar stands, so that what is said next has a line of its own.
+    stop: async () => (bar ?? (await pending))?.stop(),
   }
 }

@@ -1,6 +1,6 @@
 /** run and eval of several prompts as people run them, with the example prompts on the shipped base. */
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -66,5 +66,17 @@ describe('eval', () => {
       [true, false],
       [false, true],
     ])
+  })
+
+  it('reads standard input once, for prompts with a template each', async () => {
+    const other = join(dir, 'other')
+    cpSync(topic, other, { recursive: true })
+    const manifest = join(other, 'soft_prompt.json')
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('{input}', 'text: {input}'))
+    const { code, stdout, stderr } = await cli.run(['eval', sentiment, other, '--data', '-', ...model], {
+      stdin: readFileSync(data[0] as string, 'utf8'),
+    })
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout.match(/ on standard input: accuracy/g)).toHaveLength(2)
   })
 })

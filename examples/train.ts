@@ -15,5 +15,5 @@ export async function train(out: string, steps = 300): Promise<void> {
   })
   process.stdout.write(`${out}: the prompt of step ${bestStep}, ${JSON.stringify(metrics)}\n`)
   // The base as ONNX files, for attaching; bases on the Hub often have them already.
-  await exportOnnx('models/t5-tiny-en', 'models/t5-tiny-en')
+  await exportOnnx('models/t5-tiny-en', 'models/t5-tiny-en', { overwrite: true })
 }

@@ -5,14 +5,26 @@ export const exportCommand: Command = command({
   name: 'export',
   summary: 'Write a T5 checkpoint as ONNX files in the transformers.js layout.',
   args: [
-    { name: 'model', help: 'folder with config.json and model.safetensors' },
+    { name: 'model', help: 'folder with config.json and model.safetensors, or a Hub id' },
     { name: 'dir', help: 'folder to write (may be the same)' },
   ],
-  flags: {},
-  examples: ['soft-prompts export models/t5-tiny-en ./t5-tiny-en-onnx'],
-  run: async ([model, dir], _flags, out) => {
+  flags: {
+    revision: { kind: 'string', value: 'commit', help: 'commit or branch of the model on the Hub' },
+    overwrite: { kind: 'boolean', help: 'replace ONNX files that are there' },
+  },
+  examples: [
+    'soft-prompts export models/t5-tiny-en ./t5-tiny-en-onnx',
+    'soft-prompts export google/t5-base-lm-adapt ./t5-base-lm-adapt-onnx',
+  ],
+  run: async ([model, dir], { revision, overwrite = false }, out) => {
     const { exportOnnx } = await import('../adapters/compose/export.ts')
-    const files = await exportOnnx(model as string, dir as string)
+    const { transferView } = await import('./cli/transfer.ts')
+    const download = transferView(out, 'model')
+    const files = await exportOnnx(model as string, dir as string, {
+      overwrite,
+      onProgress: download.onProgress,
+      ...(revision === undefined ? {} : { revision }),
+    }).finally(download.stop)
     out.table(
       ['file', 'bytes'],
       files.map(({ path, sizeBytes }) => [path, sizeBytes]),

@@ -1,6 +1,7 @@
 /** A checkpoint as ONNX files in the layout that transformers.js loads: written by the same graphs that train and decode. */
 import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { ConfigError } from '../../src/errors.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { specialise } from '../../src/graph/passes.ts'
 import { emitModel, findWeight } from '../../src/onnx/emit.ts'
@@ -15,6 +16,7 @@ import { viewAs } from '../../src/tensor/safetensors.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
 import { readRange } from '../onnxruntime/weights.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
+import { findBase, type BaseOptions } from './open-base.ts'
 
 /** Beside the ONNX files, where the checkpoint has them. */
 const COPIED = [
@@ -34,7 +36,9 @@ export interface ExportedFile {
 /** A protobuf ends at 2 GiB; the rest is for the graph. */
 const MOST_INLINE_BYTES = 2 ** 31 - (16 << 20)
 
-export interface ExportOptions {
+export interface ExportOptions extends BaseOptions {
+  /** Replace ONNX files that are there. */
+  readonly overwrite?: boolean
   /** Models whose weights take more are written with external data (`…onnx_data`, beside each). Default: what a protobuf holds. */
   readonly mostInlineBytes?: number
 }
@@ -42,12 +46,23 @@ export interface ExportOptions {
 /**
  * Writes `onnx/encoder_model.onnx`, `onnx/decoder_model_merged.onnx` and the files beside them; weights go into the ONNX files, as F32, or beside them where they are
  * too large for that (then `config.json` tells transformers.js so).
- * @throws {ConfigError} `t5-config` | `t5-activation` | `checkpoint-*`
+ * @param model folder, or Hub id
+ * @throws {ConfigError} `export-exists` | `base-missing` | `t5-config` | `t5-activation` | `checkpoint-*`
  * @throws {MismatchError} `weight-missing` | `weight-shape`
  */
-export async function exportOnnx(modelDir: string, outDir: string, options: ExportOptions = {}): Promise<ExportedFile[]> {
+export async function exportOnnx(model: string, outDir: string, options: ExportOptions = {}): Promise<ExportedFile[]> {
+  const { dir: modelDir } = await findBase(model, options)
   const { config: json, weights } = await openCheckpoint(modelDir)
   const config = parseT5Config(json)
+  const graphs = [buildExportedEncoder(config), buildMergedDecoder(config)]
+  for (const { name } of options.overwrite ? [] : graphs) {
+    const path = join(outDir, 'onnx', `${name}.onnx`)
+    if (await stat(path).catch(() => undefined)) {
+      throw new ConfigError('export-exists', `${path} is there already. Give another folder, or --overwrite (in code: overwrite).`, {
+        facts: { path },
+      })
+    }
+  }
   await mkdir(join(outDir, 'onnx'), { recursive: true })
   const written: ExportedFile[] = []
   const write = async (path: string, make: (file: string) => Promise<number>): Promise<void> => {
@@ -56,26 +71,26 @@ export async function exportOnnx(modelDir: string, outDir: string, options: Expo
     written.push({ path, sizeBytes })
   }
   const external: Record<string, true> = {}
-  for (const exported of [buildExportedEncoder(config), buildMergedDecoder(config)]) {
+  for (const exported of graphs) {
     // In standard operators only: any runtime may load it.
     const graph = specialise(exported, { contrib: false, externalData: false })
     const path = join('onnx', `${graph.name}.onnx`)
     const stored = storedWeights(graph, weights)
     const total = [...stored.values()].reduce((sum, ref) => sum + floatBytes(ref), 0)
-    let model: ModelProto
+    let proto: ModelProto
     if (total > (options.mostInlineBytes ?? MOST_INLINE_BYTES)) {
       external[`${graph.name}.onnx`] = true
       const places = new Map<string, ExternalData>()
       await write(`${path}_data`, (file) => writeData(file, stored, `${graph.name}.onnx_data`, places))
-      model = emitModel(graph, asF32(stored), (name) => places.get(name) as ExternalData)
+      proto = emitModel(graph, asF32(stored), (name) => places.get(name) as ExternalData)
     } else {
       await rm(join(outDir, `${path}_data`), { force: true })
       const bytes = new Map<string, Uint8Array>()
       for (const [name, ref] of stored) bytes.set(name, await floatsOf(ref))
-      model = emitModel(graph, asF32(stored), (name) => bytes.get(name) as Uint8Array)
+      proto = emitModel(graph, asF32(stored), (name) => bytes.get(name) as Uint8Array)
     }
     await write(path, async (file) => {
-      const bytes = formatModel(model)
+      const bytes = formatModel(proto)
       await writeFile(file, bytes)
       return bytes.length
     })
@@ -97,7 +112,8 @@ async function tellExternal(path: string, external: Record<string, true>): Promi
   const json = JSON.parse(await readFile(path, 'utf8')) as { 'transformers.js_config'?: object }
   json['transformers.js_config'] = { ...json['transformers.js_config'], use_external_data_format: external }
   const text = `${JSON.stringify(json, null, 2)}\n`
-  await writeFile(path, text)
+  await writeFile(`${path}.tmp`, text)
+  await rename(`${path}.tmp`, path)
   return Buffer.byteLength(text)
 }
 

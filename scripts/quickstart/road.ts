@@ -70,7 +70,7 @@ export async function road(tasks: readonly ExampleTask[], place: Place, out: Out
   const { run, reports } = stages(out)
 
   await run('export', async () => {
-    const files = (await exportOnnx(place.model, place.model)).filter(({ path }) => path.endsWith('.onnx'))
+    const files = (await exportOnnx(place.model, place.model, { overwrite: true })).filter(({ path }) => path.endsWith('.onnx'))
     expectThat(files.length === 2, 'ONNX files written', 2, files.length)
     return { value: files, what: files.map(({ path }) => path).join(', '), sizeBytes: total(files) }
   })

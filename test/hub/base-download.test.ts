@@ -49,6 +49,12 @@ it('train shows the download, once', async () => {
   expect([again.code, again.stderr]).toEqual([0, expect.not.stringContaining('base model, MB')])
 })
 
+it('export takes a Hub id', async () => {
+  await served()
+  const { code, stdout } = await cli.run(['export', 'team/t5', join(await folder(), 'onnx')])
+  expect([code, stdout]).toEqual([0, expect.stringMatching(/^onnx\/encoder_model\.onnx +\d+$/m)])
+})
+
 it('Ctrl-C stops the download', async () => {
   const { seen, train } = await served((request) =>
     request.url?.includes('model.safetensors') && request.url.includes('/resolve/') ? { kind: 'hang' } : undefined,

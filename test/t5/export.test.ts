@@ -36,6 +36,9 @@ test.each([
   )
   expect(files.filter(({ path }) => path.endsWith('_data'))).toHaveLength(where === 'beside' ? 2 : 0)
 
+  await expect(exportOnnx(source, out, options)).rejects.toMatchObject({ code: 'export-exists' })
+  expect(await exportOnnx(source, out, { ...options, overwrite: true })).toEqual(files)
+
   env.allowRemoteModels = false
   env.localModelPath = `${dirname(out)}/`
   const pipe = await pipeline('text2text-generation', basename(out), { dtype: 'fp32' })

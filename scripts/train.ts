@@ -35,7 +35,11 @@ export const train: Command = command({
     generate: { kind: 'boolean', help: 'evaluate by generated text even where the answers look like labels' },
     length: { kind: 'number', value: 'P', help: 'virtual tokens (default 100; 20 is nearly as good and faster)' },
     quick: { kind: 'boolean', help: 'a recipe for a CPU: length 20, 1000 steps of 16, a rate that falls to 0; other flags change it' },
-    init: { kind: 'string', value: 'how', help: 'labels (default), vocab, random, text, or a prompt to begin from' },
+    init: {
+      kind: 'string',
+      value: 'how',
+      help: 'labels (default), vocab, random, text, or a prompt to begin from: folder, bundle, file or Hub id',
+    },
     initText: { kind: 'string', value: 'text', help: 'words to begin from, with --init text' },
     steps: { kind: 'number', value: 'N', help: 'updates (default 30000)' },
     batch: { kind: 'number', value: 'N', help: 'rows a batch (default 32)' },

@@ -124,7 +124,7 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     Promise.all(named.map((task) => prepareTask(task, options.recipe ?? {}, opening))),
   ])
   const described = await baseModel(base)
-  const lanes = await openLanes(tasks, seeds, base, { described, engine: engine.name, out: options.out })
+  const lanes = openLanes(tasks, seeds, base, { described, engine: engine.name, out: options.out })
   const folder = await openRunFolder(options.out, lanes.length, options)
   for (const [index, saved] of (folder.saved ?? []).entries()) checkResume(saved.identity, (lanes[index] as Lane).identity)
   const targetTokens = Math.max(...tasks.map(({ encoded, recipe }) => usualTargets(encoded.examples, recipe)))

@@ -28,16 +28,16 @@ const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').upda
 const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 
 /** The lanes of every task, of its seed and those that follow it. */
-export async function openLanes(
+export function openLanes(
   tasks: readonly PreparedTask[],
   seeds: number,
   base: Base,
   { described, engine, out }: { readonly described: BaseModel; readonly engine: string; readonly out: string },
-): Promise<Lane[]> {
-  const lane = async (task: PreparedTask, index: number): Promise<Lane> => {
+): Lane[] {
+  const lane = (task: PreparedTask, index: number): Lane => {
     const { name, data, dev } = task
     const recipe = { ...task.recipe, seed: task.recipe.seed + index, engine }
-    const initial = await initialPrompt(task, recipe, base)
+    const initial = initialPrompt(task, recipe, base)
     const { seed } = recipe
     return {
       task,
@@ -54,5 +54,5 @@ export async function openLanes(
       initial,
     }
   }
-  return Promise.all(tasks.flatMap((task) => Array.from({ length: seeds }, (_, index) => lane(task, index))))
+  return tasks.flatMap((task) => Array.from({ length: seeds }, (_, index) => lane(task, index)))
 }

@@ -2,10 +2,12 @@
 import { encodeExamples, labelsOf, type EncodedExample, type EncodedExamples } from '../../src/data/examples.ts'
 import { holdOut } from '../../src/data/split.ts'
 import { ConfigError } from '../../src/errors.ts'
+import type { Tensor } from '../../src/tensor/tensor.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
 import { makeRecipe, type TrainRecipe } from '../../src/train/recipe.ts'
 import { openData, type Data, type DataOptions, type DataSource } from './data.ts'
 import type { Base } from './open-base.ts'
+import { findPrompt } from './find-prompt.ts'
 import { openPrompt } from './open-prompt.ts'
 
 /** What may differ between tasks that train together. */
@@ -18,7 +20,7 @@ export interface TrainTask extends DataOptions {
   readonly labels?: readonly string[] | false
   /** Words to begin from, with `init: 'text'`. */
   readonly initText?: string
-  /** Prompt to begin from, with `init: 'prompt'`. */
+  /** Prompt to begin from, with `init: 'prompt'`: folder, bundle, file or Hub id. Its length is the recipe's, unless that says another. */
   readonly initPrompt?: string
   /** One line on what the prompt does. */
   readonly task?: string
@@ -36,6 +38,8 @@ export interface PreparedTask {
   readonly devRows?: readonly DevRow[]
   readonly labels: readonly string[] | undefined
   readonly recipe: TrainRecipe
+  /** The prompt to begin from, where it is another's. */
+  readonly begun?: Tensor<'F32'> // [P, D]
   readonly encoded: EncodedExamples
 }
 
@@ -79,14 +83,19 @@ export async function prepareTask(
   choices: Readonly<Record<string, unknown>>,
   base: Promise<Base>,
 ): Promise<PreparedTask> {
-  const [whole, given] = await Promise.all([
+  const [whole, given, begun] = await Promise.all([
     openData(options.data, options),
     options.dev === undefined ? undefined : openData(options.dev, options),
+    choices['init'] === 'prompt' ? findPrompt(options.initPrompt ?? '').then(openPrompt) : undefined,
   ])
   const { tokenizer } = await base
   const labels = options.labels === false ? undefined : (options.labels ?? labelsOf(whole.examples))
   // Label words are the best beginning where there are any (paper, figure 3b); free text has none.
-  const recipe = makeRecipe({ ...choices, init: choices['init'] ?? (labels ? 'labels' : 'vocab') })
+  const recipe = makeRecipe({
+    ...choices,
+    init: choices['init'] ?? (labels ? 'labels' : 'vocab'),
+    length: choices['length'] ?? begun?.embeddings.shape[0],
+  })
   const { data, dev } = split(whole, given, recipe)
   const encode = (of: Data): EncodedExamples =>
     encodeExamples(of.examples, tokenizer, { maxInput: recipe.maxInputTokens, maxTarget: recipe.maxTargetTokens })
@@ -97,6 +106,7 @@ export async function prepareTask(
     ...(dev ? { dev, devRows: withTexts(dev, encode(dev).examples) } : {}),
     labels,
     recipe,
+    ...(begun ? { begun: begun.embeddings } : {}),
     encoded: encode(data),
   }
 }
@@ -115,13 +125,12 @@ const withTexts = ({ examples }: Data, encoded: readonly EncodedExample[]): DevR
   })
 
 /** The prompt [P, D] that a run of this recipe begins with. */
-export async function initialPrompt(
-  { options, labels = [] }: PreparedTask,
+export function initialPrompt(
+  { options, labels = [], begun }: PreparedTask,
   { init, length, seed }: TrainRecipe,
   base: Base,
-): Promise<Float32Array> {
-  const from = init === 'prompt' ? { prompt: (await openPrompt(options.initPrompt ?? '')).embeddings } : {}
+): Float32Array {
   const texts = init === 'text' ? [initTextOf(options)] : labels
   const words = texts.map((text) => base.tokenizer.encode(text).slice(0, -1))
-  return initialise({ kind: init, length, table: base.embeddingTable(), words, seed, ...from }).data
+  return initialise({ kind: init, length, table: base.embeddingTable(), words, seed, ...(begun ? { prompt: begun } : {}) }).data
 }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { pushPrompt } from '../../adapters/hub/push.ts'
 import { compile, type Compiled } from '../scripts/child.ts'
 import { faultProxy, folder, hub, TOKEN, writeFiles, type Fault } from './helpers.ts'
 
@@ -18,7 +19,7 @@ afterAll(() => cli.remove())
 afterEach(() => vi.unstubAllEnvs())
 
 /** A hub with the shipped base as team/t5, behind what spoils requests. @returns the requests, and a training on that base */
-async function served(fault: Fault = () => undefined): Promise<{ seen: string[]; train: string[] }> {
+async function served(fault: Fault = () => undefined): Promise<{ url: string; seen: string[]; train: string[] }> {
   const server = await hub()
   const { url, seen } = await faultProxy(server, fault)
   const cacheDir = await folder()
@@ -36,6 +37,7 @@ async function served(fault: Fault = () => undefined): Promise<{ seen: string[];
   const rows = ['good', 'bad'].map((word) => JSON.stringify({ input: `a ${word} film`, target: word })).join('\n')
   const dir = await writeFiles(await folder(), new Map([['rows.jsonl', Buffer.from(rows)]]))
   return {
+    url: server.url,
     seen,
     train: ['train', '--model', 'team/t5', '--data', join(dir, 'rows.jsonl'), '--out', join(dir, 'out'), '--length', '2', '--steps', '1'],
   }
@@ -47,6 +49,18 @@ it('train shows the download, once', async () => {
   expect([first.code, first.stderr]).toEqual([0, expect.stringMatching(/^base model, MB \d+\/\d+ .* left$/m)])
   const again = await cli.run([...train, '--overwrite'])
   expect([again.code, again.stderr]).toEqual([0, expect.not.stringContaining('base model, MB')])
+})
+
+it('train begins from a prompt on the Hub, and is as long', async () => {
+  const { url, train } = await served()
+  const out = train[train.indexOf('--out') + 1] as string
+  expect((await cli.run(train)).code).toBe(0)
+  await pushPrompt({ dir: out, repo: 'me/first', hubUrl: url, token: TOKEN })
+  const [from] = train.join(' ').replace(out, `${out}-2`).split(' --length')
+  const second = await cli.run([...(from as string).split(' '), '--steps', '1', '--init', 'me/first'])
+  expect([second.code, second.stderr]).toEqual([0, expect.not.stringContaining('error')])
+  const { recipe } = JSON.parse(await readFile(join(`${out}-2`, 'soft_prompt.json'), 'utf8')) as { recipe: object }
+  expect(recipe).toMatchObject({ init: 'prompt', length: 2 })
 })
 
 it('export takes a Hub id', async () => {

@@ -40,7 +40,7 @@ export const train: Command = command({
       value: 'how',
       help: 'labels (default), vocab, random, text, or a prompt to begin from: folder, bundle, file or Hub id',
     },
-    initText: { kind: 'string', value: 'text', help: 'words to begin from, with --init text' },
+    initText: { kind: 'string', value: 'text', help: 'words to begin from; with --init text alone, those of --task' },
     steps: { kind: 'number', value: 'N', help: 'updates (default 30000)' },
     batch: { kind: 'number', value: 'N', help: 'rows a batch (default 32)' },
     accumulate: { kind: 'number', value: 'N', help: 'batches an update (default 1)' },

@@ -1,4 +1,5 @@
 /** A file of tasks that train together: `{ "mood": { "data": "mood.jsonl", "dev": "mood-dev.jsonl" }, "topic": { … } }`. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import * as v from 'valibot'
@@ -46,13 +47,15 @@ export async function readTasks(path: string): Promise<Record<string, Partial<Tr
   }
   const file = <T>(source: T): T | string => (typeof source === 'string' && source !== '-' ? resolve(dirname(path), source) : source)
   return Object.fromEntries(
-    Object.entries(parsed.output).map(([name, { preset, data, dev, ...own }]): [string, Partial<TrainTask>] => [
+    Object.entries(parsed.output).map(([name, { preset, data, dev, initPrompt, ...own }]): [string, Partial<TrainTask>] => [
       name,
       {
         ...(preset === undefined ? {} : presetOf(preset)),
         ...own,
         ...(data === undefined ? {} : { data: file(data) }),
         ...(dev === undefined ? {} : { dev: file(dev) }),
+        // What does not lie there may be a Hub id.
+        ...(initPrompt === undefined ? {} : { initPrompt: existsSync(file(initPrompt)) ? file(initPrompt) : initPrompt }),
       },
     ]),
   )

@@ -18,9 +18,9 @@ export interface TrainTask extends DataOptions {
   readonly dev?: DataSource
   /** Label words; default: the answers of the data, where they repeat. `false` = compare generated text. */
   readonly labels?: readonly string[] | false
-  /** Words to begin from, with `init: 'text'`. */
+  /** Words to begin from; of `init: 'text'`, default the task's line. */
   readonly initText?: string
-  /** Prompt to begin from, with `init: 'prompt'`: folder, bundle, file or Hub id. Its length is the recipe's, unless that says another. */
+  /** Prompt to begin from: folder, bundle, file or Hub id. Its length is the recipe's, unless that says another. */
   readonly initPrompt?: string
   /** One line on what the prompt does. */
   readonly task?: string
@@ -83,17 +83,18 @@ export async function prepareTask(
   choices: Readonly<Record<string, unknown>>,
   base: Promise<Base>,
 ): Promise<PreparedTask> {
+  const asked = choices['init'] ?? (options.initPrompt === undefined ? options.initText && 'text' : 'prompt')
   const [whole, given, begun] = await Promise.all([
     openData(options.data, options),
     options.dev === undefined ? undefined : openData(options.dev, options),
-    choices['init'] === 'prompt' ? findPrompt(options.initPrompt ?? '').then(openPrompt) : undefined,
+    asked === 'prompt' ? findPrompt(options.initPrompt ?? '').then(openPrompt) : undefined,
   ])
   const { tokenizer } = await base
   const labels = options.labels === false ? undefined : (options.labels ?? labelsOf(whole.examples))
   // Label words are the best beginning where there are any (paper, figure 3b); free text has none.
   const recipe = makeRecipe({
     ...choices,
-    init: choices['init'] ?? (labels ? 'labels' : 'vocab'),
+    init: asked ?? (labels ? 'labels' : 'vocab'),
     length: choices['length'] ?? begun?.embeddings.shape[0],
   })
   const { data, dev } = split(whole, given, recipe)

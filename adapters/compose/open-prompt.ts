@@ -113,7 +113,10 @@ const adapter = (name: string, container: OpenedPrompt['container'], files: File
   format: files.has(MANIFEST_FILE) ? 'soft-prompt' : 'peft',
 })
 
-const nameOf = (path: string): string => basename(resolve(path)).replace(/\.(?:tar\.gz|tgz|npy)$/, '')
+/** A folder's or file's name; a snapshot of the Hub cache is called as its repository. */
+const nameOf = (path: string): string =>
+  /models--[^/\\]+--([^/\\]+)[/\\]snapshots[/\\][^/\\]+$/.exec(resolve(path))?.[1] ??
+  basename(resolve(path)).replace(/\.(?:tar\.gz|tgz|npy)$/, '')
 
 async function locateInFile(path: string, name: string, sizeBytes: number, options: OpenPromptOptions): Promise<LocatedPrompt[]> {
   const head = await headOf(path)

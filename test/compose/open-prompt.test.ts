@@ -54,6 +54,12 @@ describe('openPrompt', () => {
     }
   })
 
+  it('calls what was pulled as its repository', async () => {
+    const snapshot = at(`models--me--sst2/snapshots/${'0'.repeat(40)}`)
+    await cp(at('pack/one'), snapshot, { recursive: true })
+    expect((await openPromptAs(snapshot)).name).toBe('sst2')
+  })
+
   it('reads the .npy of the paper and says that it names no base', async () => {
     const found = await openPromptAs(join(fixtures, 'google/f64.npy'))
     expect(found).toMatchObject({ name: 'f64', format: 'npy', container: 'file', dtype: 'F64', notes: ['F64 was rounded to F32.'] })

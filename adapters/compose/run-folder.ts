@@ -1,10 +1,11 @@
 /** What a run keeps on disk, in `checkpoint/` of its folder: the state (of all prompts, where several train together), replaced in one rename, and the log, appended. An artifact beside it stays whole meanwhile. */
-import { appendFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { appendFile, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, MismatchError } from '../../src/errors.ts'
 import { parseCheckpoint, formatCheckpoint } from '../../src/train/checkpoint.ts'
 import type { LogLine } from '../../src/train/events.ts'
 import type { TrainState } from '../../src/train/state.ts'
+import { tryLock } from '../hub/lock.ts'
 
 export interface RunFolder {
   /** The state to go on from; undefined for a new run. */
@@ -13,6 +14,8 @@ export interface RunFolder {
   log(lane: number, line: LogLine): Promise<void>
   /** Copies the log of a prompt to this path, beside its artifact. */
   publishLog(lane: number, path: string): Promise<void>
+  /** Leaves the folder to other runs. */
+  close(): Promise<void>
 }
 
 const missing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
@@ -49,15 +52,37 @@ const unwritten = (path: string, cause: unknown): ConfigError =>
     { cause },
   )
 
+interface RunFolderOptions {
+  readonly resume?: boolean
+  readonly overwrite?: boolean
+}
+
 /**
- * Opens the folder of a run: with `resume` where it stopped, else empty.
- * @throws {ConfigError} `out-not-empty` where another run lies there and neither `resume` nor `overwrite` is set; `run-write` for a full disk, here and in what it returns.
+ * Opens the folder of a run: with `resume` where it stopped, else empty. One run at a time writes there.
+ * @throws {ConfigError} `out-busy` where another run writes there; `out-write`; `out-not-empty` where one has ended and neither `resume` nor `overwrite` is set; `run-write` for a full disk, here and in what it returns.
  */
-export async function openRunFolder(
-  dir: string,
-  lanes: number,
-  options: { readonly resume?: boolean; readonly overwrite?: boolean },
-): Promise<RunFolder> {
+export async function openRunFolder(dir: string, lanes: number, options: RunFolderOptions): Promise<RunFolder> {
+  const lock = join(dir, 'checkpoint', 'run.lock')
+  const release = await tryLock(lock).catch((cause: unknown) => {
+    throw new ConfigError('out-write', `${dir} cannot be written (${(cause as Error).message}). Choose another folder.`, { cause })
+  })
+  if (!release) {
+    const [holder = 'unknown'] = (await readFile(lock, 'utf8').catch(() => '')).split(' ')
+    throw new ConfigError(
+      'out-busy',
+      `Another run (process ${holder}) trains into ${dir}. Wait for it, stop it, or choose another folder.`,
+      { facts: { dir } },
+    )
+  }
+  try {
+    return { ...(await openHeld(dir, lanes, options)), close: release }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+async function openHeld(dir: string, lanes: number, options: RunFolderOptions): Promise<Omit<RunFolder, 'close'>> {
   const folder = join(dir, 'checkpoint')
   const path = join(folder, 'state.safetensors')
   const logPath = (lane: number): string => join(folder, lanes === 1 ? 'training_log.jsonl' : `training_log-${lane}.jsonl`)
@@ -72,7 +97,6 @@ export async function openRunFolder(
     )
   }
   const saved = bytes && options.resume ? parseCheckpoint(bytes, path) : undefined
-  await mkdir(folder, { recursive: true })
   if (!saved) await rm(path, { force: true })
   if (saved && saved.length !== lanes) {
     throw new MismatchError(

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import { lendModel } from '../../src/decode/lend.ts'
 import { ConfigError } from '../../src/errors.ts'
-import type { Metric } from '../../src/prompt/manifest.ts'
+import type { Engine } from '../../src/graph/engine.ts'
+import type { BaseModel, Metric } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { buildStep } from '../../src/t5/step.ts'
 import { adviseBase, adviseByAnswer, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
@@ -24,9 +25,9 @@ import { baseModel } from './base-model.ts'
 import { writeCard } from './card.ts'
 import { gatherEvidence } from './evidence.ts'
 import { createdBy } from './created-by.ts'
-import { openBase, type BaseOptions } from './open-base.ts'
+import { openBase, type Base, type BaseOptions } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
-import { openRunFolder } from './run-folder.ts'
+import { openRunFolder, type RunFolder } from './run-folder.ts'
 import { finishedPrompt, manifestOf } from './trained-prompt.ts'
 import { openLanes, type Lane, type Whose } from './training-lanes.ts'
 import { prepareTask, tasksOf, type PreparedTask, type TrainTask } from './training-task.ts'
@@ -100,7 +101,7 @@ const availableBytes = (): number => process.availableMemory?.() ?? totalmem()
 
 /**
  * Trains and writes a soft prompt, or several in one batch. Yields progress; returns the result.
- * @throws {ConfigError} `recipe-*`, `train-tasks`, `train-seeds`, `out-not-empty`, `base-missing`, `training-diverged`
+ * @throws {ConfigError} `recipe-*`, `train-tasks`, `train-seeds`, `out-not-empty`, `out-busy`, `out-write`, `base-missing`, `training-diverged`
  * @throws {MismatchError} `resume-mismatch`
  * @throws {DataError} for rows that cannot be used
  */
@@ -126,6 +127,28 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
   const described = await baseModel(base)
   const lanes = openLanes(tasks, seeds, base, { described, engine: engine.name, out: options.out })
   const folder = await openRunFolder(options.out, lanes.length, options)
+  try {
+    return yield* trainInto(folder, { options, engine, base, tasks, described, lanes })
+  } finally {
+    await folder.close()
+  }
+}
+
+/** A run with all that it needs opened. */
+interface OpenedRun {
+  readonly options: TrainPromptOptions
+  readonly engine: Engine
+  readonly base: Base
+  readonly tasks: readonly PreparedTask[]
+  readonly described: BaseModel
+  readonly lanes: readonly Lane[]
+}
+
+async function* trainInto(
+  folder: RunFolder,
+  { options, engine, base, tasks, described, lanes }: OpenedRun,
+): AsyncGenerator<TrainPromptEvent, TrainPromptResult> {
+  const { seeds = 1 } = options
   for (const [index, saved] of (folder.saved ?? []).entries()) checkResume(saved.identity, (lanes[index] as Lane).identity)
   const targetTokens = Math.max(...tasks.map(({ encoded, recipe }) => usualTargets(encoded.examples, recipe)))
   const { zLoss, dropout: rate } = (tasks[0] as PreparedTask).recipe

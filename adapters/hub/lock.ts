@@ -30,8 +30,16 @@ async function take(path: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx')
     held.add(resolve(path))
-    await file.writeFile(`${process.pid} ${hostname()}`)
-    await file.close()
+    try {
+      await file.writeFile(`${process.pid} ${hostname()}`)
+    } catch (error) {
+      // A lock that names nobody would hold up everybody for a while.
+      await rm(path, { force: true })
+      held.delete(resolve(path))
+      throw error
+    } finally {
+      await file.close()
+    }
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false

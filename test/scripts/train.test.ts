@@ -155,19 +155,22 @@ describe('train', () => {
     expect(stderr).toContain(`[${code}]`)
   })
 
-  it('stops on Ctrl-C, saved, and goes on', async () => {
+  it('lets no other run into its folder, stops on Ctrl-C, saved, and goes on', async () => {
     const child = cli.start(args('stopped', '--steps', '4000'))
     let out = ''
     let asked = false
+    let refused: ReturnType<Compiled['run']> | undefined
     child.stdin?.end()
     child.stderr?.resume()
     const closed = new Promise<number | null>((resolve) => child.on('close', resolve))
     child.stdout?.on('data', (chunk) => {
       out += String(chunk)
-      // Once: a second one ends the process at once.
-      if (!asked && out.includes('ms for the first step')) asked = child.kill('SIGINT')
+      if (asked || !out.includes('ms for the first step')) return
+      asked = true
+      refused = cli.run(args('stopped', '--resume')).finally(() => child.kill('SIGINT')) // once: a second one ends the process at once
     })
     expect(await closed).toBe(0)
+    expect(await refused).toMatchObject({ code: 1, stderr: expect.stringMatching(new RegExp(`process ${child.pid}\\b.*\\[out-busy\\]`)) })
     expect(out).toMatch(/stopped at step \d+\n.*--resume/)
     expect((await cli.run(args('stopped', '--resume', '--quiet'))).code).toBe(0)
     expect(bytes('stopped', 'adapter_model.safetensors')).toBe(bytes('whole', 'adapter_model.safetensors'))

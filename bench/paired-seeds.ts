@@ -2,7 +2,7 @@
  * Quality beside PEFT: both train a prompt of the same base on the same rows, from the same initial prompt and in the same batch order, once a seed
  * (bench/peers/peft_train.py), and are evaluated on the same development rows by label scoring.
  *
- * npx tsc && node dist/bench/paired-seeds.js --train sst2/train.jsonl --dev sst2/validation.jsonl [--seeds 5] [--steps 600]
+ * npx tsc && node dist/bench/paired-seeds.js --train sst2/train.jsonl --dev sst2/validation.jsonl [--seeds 5] [--first 0] [--steps 600]
  * Prints one JSON line a seed, with the largest difference of the first 20 losses, then the mean difference (ours − PEFT, points of accuracy) with its 95 % t-interval, at the last and at the best step.
  */
 import { spawn } from 'node:child_process'
@@ -25,6 +25,7 @@ const { values: flags } = parseArgs({
     train: { type: 'string' },
     dev: { type: 'string' },
     seeds: text('5'),
+    first: text('0'),
     steps: text('600'),
     'eval-every': text('100'),
     length: text('20'),
@@ -36,9 +37,9 @@ const { values: flags } = parseArgs({
 })
 const { train, dev, model } = flags
 if (train === undefined || dev === undefined) throw new Error('--train FILE and --dev FILE are needed')
-const [seeds, steps, evalEvery, length, batch, maxInput, threads] = (
-  ['seeds', 'steps', 'eval-every', 'length', 'batch', 'max-input', 'threads'] as const
-).map((name) => Number(flags[name])) as [number, number, number, number, number, number, number]
+const [seeds, first, steps, evalEvery, length, batch, maxInput, threads] = (
+  ['seeds', 'first', 'steps', 'eval-every', 'length', 'batch', 'max-input', 'threads'] as const
+).map((name) => Number(flags[name])) as [number, number, number, number, number, number, number, number]
 
 interface Scores {
   readonly last: number
@@ -84,7 +85,9 @@ async function theirs(seed: number, folder: string): Promise<Scores> {
 }
 
 /** Student's t at 97.5 %, by degrees of freedom from 1. */
-const T = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262]
+const T = [
+  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093,
+]
 function interval(differences: readonly number[]): { mean: string; interval: string[] } {
   const n = differences.length
   const mean = differences.reduce((sum, value) => sum + value, 0) / n
@@ -95,7 +98,7 @@ function interval(differences: readonly number[]): { mean: string; interval: str
 
 const folder = await mkdtemp(join(tmpdir(), 'paired-seeds-'))
 const pairs: { ours: Scores; theirs: Scores }[] = []
-for (let seed = 0; seed < seeds; seed++) {
+for (let seed = first; seed < first + seeds; seed++) {
   const pair = { ours: await ours(seed, join(folder, String(seed))), theirs: await theirs(seed, folder) }
   pairs.push(pair)
   const [own, peer] = [pair.ours, pair.theirs].map(({ last, best }) => ({ last, best }))
@@ -103,5 +106,5 @@ for (let seed = 0; seed < seeds; seed++) {
   process.stdout.write(`${JSON.stringify({ seed, ours: own, theirs: peer, first_losses_apart: apart })}\n`)
 }
 const summary = (['last', 'best'] as const).map((at) => [at, interval(pairs.map((pair) => 100 * (pair.ours[at] - pair.theirs[at])))])
-process.stdout.write(`${JSON.stringify({ seeds, steps, ...Object.fromEntries(summary) })}\n`)
+process.stdout.write(`${JSON.stringify({ seeds, first, steps, ...Object.fromEntries(summary) })}\n`)
 await rm(folder, { recursive: true })

@@ -8,7 +8,7 @@ export const inspect: Command = command({
   summary: 'Look at a prompt: shape, norms, recipe, metrics, files; with its model, the nearest words.',
   args: [{ name: 'prompt', help: 'folder, .tar.gz bundle or pack (pack.tar.gz#name for one of it), .npy file, or Hub id' }],
   flags: {
-    model: { kind: 'string', value: 'id|dir', help: 'base model: folder, Hub id in the cache, or encoder .onnx' },
+    model: { kind: 'string', value: 'id|dir', help: 'base model: folder, Hub id, or encoder .onnx' },
     nearest: { kind: 'number', value: 'n', help: 'nearest pieces listed for each virtual token', default: 5 },
     task: { kind: 'number', value: 'n', help: 'which prompt of a multitask adapter' },
   },

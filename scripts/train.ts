@@ -8,7 +8,7 @@ export const train: Command = command({
   name: 'train',
   summary: 'Train a soft prompt for a frozen T5 on rows of your own.',
   flags: {
-    model: { kind: 'string', value: 'id|dir', help: 'base model: a folder, or a Hub id in the Hub cache', required: true },
+    model: { kind: 'string', value: 'id|dir', help: 'base model: a folder, or a Hub id', required: true },
     revision: { kind: 'string', value: 'commit', help: 'commit or branch of the base model on the Hub' },
     data: {
       kind: 'string',

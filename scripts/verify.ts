@@ -6,14 +6,20 @@ export const verify: Command = command({
   summary: 'Check a prompt: files, hashes, shapes, values, manifest; with a model, that it belongs to it.',
   args: [{ name: 'prompt', help: 'folder, .tar.gz bundle or pack, .npy file, or Hub id' }],
   flags: {
-    model: { kind: 'string', value: 'id|dir', help: 'base model: folder, Hub id in the cache, or encoder .onnx' },
+    model: { kind: 'string', value: 'id|dir', help: 'base model: folder, Hub id, or encoder .onnx' },
     task: { kind: 'number', value: 'n', help: 'which prompt of a multitask adapter' },
   },
   examples: ['soft-prompts verify ./my-prompt', 'soft-prompts verify sst2.tar.gz --model ./t5-small'],
   async run([path = ''], { model, task }, out) {
     const { verifyPrompts } = await import('../adapters/compose/verify.ts')
     const { MismatchError } = await import('../src/errors.ts')
-    const found = await verifyPrompts(path, { ...(model === undefined ? {} : { model }), ...(task === undefined ? {} : { task }) })
+    const { transferView } = await import('./cli/transfer.ts')
+    const download = transferView(out, 'base model')
+    const found = await verifyPrompts(path, {
+      onDownload: download.onProgress,
+      ...(model === undefined ? {} : { model }),
+      ...(task === undefined ? {} : { task }),
+    }).finally(download.stop)
     for (const { name, checks } of found) {
       if (found.length > 1) out.line(`${name}:`)
       out.table(

@@ -1,8 +1,7 @@
 /** Answers of prompts to texts: the library's `run`. */
-import { parseTemplate } from '../../src/data/template.ts'
+import { DEFAULT_TEMPLATE, fillText } from '../../src/data/template.ts'
 import { answerRows, type LabelScore } from '../../src/decode/answer.ts'
 import { joinAnswers, type Ensemble } from '../../src/decode/ensemble.ts'
-import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
 
 export interface Answer {
@@ -31,13 +30,6 @@ const FEW = 4
 
 /** Rows answered at once. */
 const BATCH = 64
-
-/** Fills a text into a template of one field; the text itself where the template has several or none. */
-function filled(prompt: SoftPrompt, text: string): string {
-  const template = parseTemplate(prompt.manifest.template ?? '{input}')
-  const [field] = template.fields
-  return template.fields.length === 1 && field !== undefined ? template.render({ fields: { [field]: text }, where: 'the text' }) : text
-}
 
 /** Answers every text with every prompt, texts outermost; with `ensemble`, one answer a text. @throws {ConfigError} `ensemble-labels` */
 export async function answer(options: AnswerOptions): Promise<Answer[]> {
@@ -103,7 +95,10 @@ async function answersOf(texts: readonly string[], { base, model, prompts }: Pro
       model,
       tokenizer: base.tokenizer,
       startId: base.config.startId,
-      rows: own.map(({ prompt, text }) => ({ inputIds: base.tokenizer.encode(filled(prompt, text)), prompt: prompt.embeddings })),
+      rows: own.map(({ prompt, text }) => ({
+        inputIds: base.tokenizer.encode(fillText(prompt.manifest.template ?? DEFAULT_TEMPLATE, text)),
+        prompt: prompt.embeddings,
+      })),
       ...(labels ? { labels } : {}),
       ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
       ...(beams === undefined ? {} : { beams }),

@@ -1,7 +1,7 @@
 /** Training in a page: base model, rows and runtime are the page's; nothing of Node's. The entry point `soft-prompts/browser-train`. */
 import { encodeExamples, labelsOf, toExamples, type EncodedExample, type Example } from '../../src/data/examples.ts'
 import { holdOut } from '../../src/data/split.ts'
-import { DEFAULT_TEMPLATE, parseTemplate } from '../../src/data/template.ts'
+import { DEFAULT_TEMPLATE, fillText, parseTemplate } from '../../src/data/template.ts'
 import { answerRows, type RowAnswer } from '../../src/decode/answer.ts'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
@@ -83,8 +83,10 @@ export async function* trainPrompt(options: BrowserTrainOptions): AsyncGenerator
   const data = await digest(JSON.stringify(rest.map(({ input, target: answer }) => [input, answer])))
   const identity = { recipe, data, base: await digest(JSON.stringify(described)), start: await webSha256(bytesOf(initial)) }
 
-  const program = await engine.load(buildStep(config, { targetTokens: usualTargets(examples, recipe), zLoss: recipe.zLoss }), weights)
-  const step = gradientStep(program, config)
+  const { zLoss, dropout: rate } = recipe
+  const graph = buildStep(config, { targetTokens: usualTargets(examples, recipe), zLoss, dropout: rate })
+  const program = await engine.load(graph, weights)
+  const step = gradientStep(program, config, rate > 0 ? { dropout: { graph, rate } } : {})
   let model: Promise<Seq2Seq> | undefined
   try {
     const events = trainLoop({
@@ -153,8 +155,7 @@ export async function openAnswerer({ config, tokenizer, weights }: BrowserBase, 
   return {
     answer: async (text, prompt) => {
       const { labels, template = DEFAULT_TEMPLATE } = prompt?.manifest ?? {}
-      const input = parseTemplate(template).render({ fields: { input: text }, where: 'the text' })
-      const rows = [{ inputIds: tokenizer.encode(input), ...(prompt ? { prompt: prompt.embeddings } : {}) }]
+      const rows = [{ inputIds: tokenizer.encode(fillText(template, text)), ...(prompt ? { prompt: prompt.embeddings } : {}) }]
       const [answer] = await answerRows({ model, tokenizer, startId: config.startId, rows, ...(labels ? { labels } : {}) })
       return answer as RowAnswer
     },

@@ -9,7 +9,7 @@ import { parseStrictJson } from '../../src/tensor/strict-json.ts'
 import { openOnnxFacts } from '../checkpoint/onnx-facts.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { modelFacts } from './base-model.ts'
-import { findBase, openBase } from './open-base.ts'
+import { findBase, openBase, type BaseOptions } from './open-base.ts'
 
 export interface OpenedModel {
   readonly facts: ModelFacts
@@ -29,9 +29,9 @@ const isFile = (path: string): Promise<boolean> =>
  * Opens a model as far as a fingerprint reaches; weights are read in place.
  * @throws {ConfigError} `base-missing` | `checkpoint-missing`; {FormatError} `onnx-*`
  */
-export async function openModelFacts(model: string): Promise<OpenedModel> {
+export async function openModelFacts(model: string, options: BaseOptions = {}): Promise<OpenedModel> {
   if (model.endsWith('.onnx') && (await isFile(model))) return fromOnnx(model, dirname(model))
-  const { dir } = await findBase(model)
+  const { dir } = await findBase(model, options)
   try {
     const base = await openBase(model)
     return { facts: await modelFacts(base), tokenizer: base.tokenizer }

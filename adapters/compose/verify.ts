@@ -9,12 +9,15 @@ import { CONFIG_FILE, fileOf, MANIFEST_FILE, parseArtifact, TENSOR_FILE, textOf,
 import { sha256 } from '../artifact/folder.ts'
 import { parseManifest } from '../artifact/manifest.ts'
 import { findPrompt } from './find-prompt.ts'
+import type { BaseOptions } from './open-base.ts'
 import { openModelFacts } from './open-model-facts.ts'
 import { locatePrompts, openLocated, type LocatedPrompt, type OpenPromptOptions } from './open-prompt.ts'
 
 export interface VerifyOptions extends OpenPromptOptions {
   /** Folder, Hub id or encoder file of the base model. */
   readonly model?: string
+  /** Told what comes over the network, where the base is not in the cache yet. */
+  readonly onDownload?: NonNullable<BaseOptions['onProgress']>
 }
 
 export type Standing = 'ok' | 'warning' | 'skipped' | 'failed'
@@ -41,7 +44,7 @@ export interface Verification {
 export async function verifyPrompts(path: string, options: VerifyOptions = {}): Promise<Verification[]> {
   const [located, model] = await Promise.all([
     locatePrompts(await findPrompt(path), options),
-    options.model === undefined ? undefined : openModelFacts(options.model),
+    options.model === undefined ? undefined : openModelFacts(options.model, options.onDownload ? { onProgress: options.onDownload } : {}),
   ])
   return Promise.all(located.map((found) => verify(found, model?.facts, options)))
 }

@@ -46,6 +46,13 @@ export function parseTemplate(text: string): Template {
   }
 }
 
+/** A text in a template of one field, whatever its name; the text itself where there are several or none. */
+export function fillText(template: string, text: string): string {
+  const { fields, render } = parseTemplate(template)
+  const [field] = fields
+  return fields.length === 1 && field !== undefined ? render({ fields: { [field]: text }, where: 'the text' }) : text
+}
+
 /** The value a name stands for: a field, else a path into one (`answers.text.0`). */
 function valueAt(row: Row, name: string): unknown {
   if (Object.hasOwn(row.fields, name)) return row.fields[name]

@@ -1,0 +1,57 @@
+/** Training as a page does it, here on onnxruntime-node: what the recipe says is what runs. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as ort from 'onnxruntime-node'
+import { beforeAll, expect, it } from 'vitest'
+import { createEngine, openAnswerer, openBase, trainPrompt, type BrowserBase } from '../../adapters/compose/browser-train.ts'
+import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+
+const MODEL = new URL('../../models/t5-tiny-en/', import.meta.url).pathname
+const engine = createEngine(ort, { threads: 1 })
+const rows = Array.from({ length: 8 }, (_, index) => ({ text: `the soup number ${index}`, target: index % 2 === 0 ? 'food' : 'film' }))
+let base: BrowserBase
+beforeAll(async () => {
+  const [config, tokenizer, tokenizerConfig] = await Promise.all(
+    ['config.json', 'tokenizer.json', 'tokenizer_config.json'].map((name) => readFile(join(MODEL, name), 'utf8')),
+  )
+  const weights = new Uint8Array(await readFile(join(MODEL, 'model.safetensors')))
+  base = openBase('t5-tiny-en', {
+    config: config as string,
+    tokenizer: tokenizer as string,
+    tokenizerConfig: tokenizerConfig as string,
+    weights,
+  })
+})
+
+async function trained(recipe: object): Promise<{ losses: number[]; prompt: SoftPrompt }> {
+  const losses: number[] = []
+  const events = trainPrompt({
+    base,
+    engine,
+    rows,
+    template: 'about: {text}',
+    recipe: { length: 2, steps: 3, batch: 4, seed: 1, ...recipe },
+  })
+  for (;;) {
+    const next = await events.next()
+    if (next.done) return { losses, prompt: next.value.prompt }
+    if (next.value.type === 'step') losses.push(next.value.loss)
+  }
+}
+
+it('drops activations where the recipe says so, the same ones for a seed', async () => {
+  const [none, some, again] = [await trained({}), await trained({ dropout: 0.3 }), await trained({ dropout: 0.3 })]
+  expect(some.losses).not.toEqual(none.losses)
+  expect(again.losses).toEqual(some.losses)
+  expect(some.prompt.manifest.recipe).toMatchObject({ dropout: 0.3 })
+})
+
+it('answers a text in the template of the prompt, whatever its field is called', async () => {
+  const { prompt } = await trained({})
+  const answerer = await openAnswerer(base, engine)
+  const asked = await answerer.answer('the soup', prompt)
+  expect(asked.labels?.map(({ label }) => label).toSorted()).toEqual(['film', 'food'])
+  const filled = { ...prompt, manifest: { ...prompt.manifest, template: '{input}' } }
+  expect(asked).toEqual(await answerer.answer('about: the soup', filled))
+  await answerer.dispose()
+})

@@ -140,6 +140,9 @@ export const train: Command = command({
     if ([data, dataset, tasks].filter((each) => each !== undefined).length !== 1) {
       throw new ConfigError('data-none', 'Name the rows to train on: either --data FILE, --dataset owner/name or --tasks FILE.')
     }
+    if (dataset === undefined && (config ?? devSplit) !== undefined) {
+      throw new ConfigError('data-none', '--config and --dev-split are parts of a --dataset. Name it, or give files by --data and --dev.')
+    }
     const stop = new AbortController()
     const ofDataset = (name: string): object => ({ repo: dataset, split: name, signal: stop.signal, ...said({ config }) })
     let started = false

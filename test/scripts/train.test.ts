@@ -240,6 +240,11 @@ describe('train', () => {
     }
   })
 
+  it('passes over no flag that would do nothing', async () => {
+    const { code, stderr } = await cli.run(args('flags', '--dev-split', 'validation'))
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/--dataset.*\[data-none\]/)])
+  })
+
   it('names the line of a bad row', async () => {
     writeFileSync(join(dir, 'bad.jsonl'), '{"input": "a", "target": "b"}\n{"input": "a"}\n')
     const { code, stderr } = await cli.run(['train', '--model', model, '--data', join(dir, 'bad.jsonl'), '--out', join(dir, 'bad')])

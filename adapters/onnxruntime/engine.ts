@@ -65,6 +65,8 @@ export function createEngine(ort: OnnxRuntime, options: EngineOptions = {}): Eng
           session: {
             ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
             ...(options.memory === 'low' ? { disable_prepacking: '1' } : {}),
+            // work in blocks that shrink: a thread that was held up does not hold up the others
+            dynamic_block_base: '4',
           },
           // Folding makes a copy of each weight that is seen in another shape.
           ...(options.memory === 'low' ? { optimization: { disable_specified_optimizers: 'ConstantFolding' } } : {}),

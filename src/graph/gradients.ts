@@ -100,7 +100,7 @@ export const RULES: { readonly [K in OpName]: Rule<K> | typeof NOT_DIFFERENTIABL
         x.shape,
       ),
   ],
-  ReduceMax: NOT_DIFFERENTIABLE,
+  ReduceMax: ({ g, inputs: [x], outputs: [y], d }) => [() => mul(g, d, oneMinus(g, cast(g, greater(g, y, x), 'F32')))],
   Softmax: ({ g, outputs: [p], d }) => [() => mul(g, p, sub(g, d, reduceSum(g, mul(g, d, p), [lastAxis(p)], true)))],
   CrossEntropy: ({ g, node: { attributes }, inputs: [logits, labels], outputs: [, probabilities], d }) => [
     () => {

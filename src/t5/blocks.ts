@@ -4,6 +4,7 @@ import { times } from '../graph/dims.ts'
 import type { Dim, Value } from '../graph/ir.ts'
 import {
   add,
+  apply,
   cast,
   concat,
   gather,
@@ -48,17 +49,46 @@ const HIDDEN = -3.4028234663852886e38
 export const embed = ({ g, config }: Context, ids: Value): Value =>
   gather(g, g.weight(embeddingNames(config), [config.vocabSize, config.width]), ids)
 
-/** mask [B, S] (1 = visible) -> added scores [B, 1, 1, S]. */
-export function maskBias({ g }: Context, mask: Value): Value {
+/**
+ * Added to the score of a copy of a key that is seen, so that its weight is below e^-30 of that key's: thousands of copies change no F32 sum. Weights of
+ * nearly e^-100, as `HIDDEN` leaves them, are denormal numbers, which processors multiply slowly.
+ */
+const FAINT = -30
+
+/** mask [B, S] (1 = visible) -> added scores [B, 1, 1, S]. `copies`: keys that are not visible are copies of one that is. */
+export function maskBias({ g }: Context, mask: Value, copies = false): Value {
+  return mul(g, unseen(g, mask), g.scalar(copies ? FAINT : HIDDEN))
+}
+
+/** mask [B, S] -> 1 for keys that are not visible [B, 1, 1, S]. */
+const unseen = (g: Builder, mask: Value): Value => {
   const [rows, keys] = mask.shape as [Dim, Dim]
-  return reshape(g, scale(g, sub(g, g.scalar(1), cast(g, mask, 'F32')), HIDDEN), [rows, 1, 1, keys])
+  return reshape(g, sub(g, g.scalar(1), cast(g, mask, 'F32')), [rows, 1, 1, keys])
+}
+
+/** The position bias of one block: [buckets, H]. */
+function positionTable({ g, config }: Context, side: Side, block: number): Value {
+  const name = partWeight(side, config.biasInEveryLayer ? block : 0, 'SelfAttention', 'relative_attention_bias')
+  return g.weight(name, [config.buckets, config.heads])
+}
+
+/** Added scores of an encoder's block, by position and mask [B, S]: buckets [S, S] -> [B or 1, H, S, S]. */
+export function encoderBias(context: Context, block: number, buckets: Value, mask: Value, copies: boolean): Value {
+  const { g, config } = context
+  const positions = positionBias(context, 'encoder', block, buckets)
+  if (!copies) return add(g, positions, maskBias(context, mask))
+  // A copy stands at another distance than its original: the widest step of the position bias comes on top.
+  const table = transpose(g, positionTable(context, 'encoder', block), [1, 0])
+  const most = (x: Value): Value => reshape(g, apply(g, 'ReduceMax', [x], {}), [1, config.heads, 1, 1])
+  const faint = sub(g, sub(g, g.scalar(FAINT), most(table)), most(scale(g, table, -1)))
+  return add(g, positions, mul(g, unseen(g, mask), faint))
 }
 
 /** buckets [Q, S] -> added scores [1, H, Q, S] of one block. In decoders the bucket after the last hides the key. */
-export function positionBias({ g, config }: Context, side: Side, block: number, buckets: Value): Value {
-  const { buckets: size, heads, biasInEveryLayer } = config
-  const name = partWeight(side, biasInEveryLayer ? block : 0, 'SelfAttention', 'relative_attention_bias')
-  const table = g.weight(name, [size, heads])
+export function positionBias(context: Context, side: Side, block: number, buckets: Value): Value {
+  const { g, config } = context
+  const { buckets: size, heads } = config
+  const table = positionTable(context, side, block)
   const hidden = (): Value => g.constant(tensor('F32', [1, heads], new Float32Array(heads).fill(HIDDEN)))
   const seen = gather(g, side === 'encoder' ? table : concat(g, table, hidden(), 0, size + 1), buckets) // [Q, S, H]
   return reshape(g, transpose(g, seen, [2, 0, 1]), [1, heads, ...buckets.shape])

@@ -16,6 +16,8 @@ export interface Layout {
   join(x: Value): Value
   /** [N, D] -> [B, S, D] */
   pad(x: Value): Value
+  /** A position that is not seen holds a copy of one that is, instead of anything. */
+  readonly copies: boolean
 }
 
 /** A row for every position: N = B·S. */
@@ -26,33 +28,39 @@ export function dense(g: Builder, { heads, headWidth }: T5Config, batch: Dim, le
     split: (x) => transpose(g, reshape(g, x, [batch, length, heads, headWidth]), [0, 2, 1, 3]),
     join: (x) => reshape(g, transpose(g, x, [0, 2, 1, 3]), [times(batch, length), heads * headWidth]),
     pad: (x) => reshape(g, x, [batch, length, x.shape[1] as Dim]),
+    copies: false,
   }
 }
 
 /**
  * A row for every token, so that padding costs nothing outside of attention: first each sequence's prompt, then all tokens, then, where something is
- * padded, one row that stands at every padded position. That row's output is nowhere seen, so its gradient is 0. The maps are fed (`packRows`).
+ * padded, one row for all padding. The maps are fed (`packRows`).
  */
 export function packed(g: Builder, { heads, headWidth }: T5Config): Layout {
   const padded = g.input('padded_rows', 'I32', ['B', 'S'])
   const flat = g.input('packed_rows', 'I32', ['N'])
   const paddedHeads = g.input('padded_heads', 'I32', ['B', heads, 'S'])
   const flatHeads = g.input('packed_heads', 'I32', ['N', heads])
+  const ownHeads = g.input('own_heads', 'I32', ['B', heads, 'S'])
   return {
     batch: 'B',
     length: 'S',
     split: (x) => take(g, reshape(g, x, [times('N', heads), headWidth]), paddedHeads, flatHeads),
     join: (x) => {
       const rows = reshape(g, x, [times('B', 'S', heads), headWidth])
-      return reshape(g, take(g, rows, flatHeads, paddedHeads), ['N', heads * headWidth])
+      return reshape(g, take(g, rows, flatHeads, ownHeads), ['N', heads * headWidth])
     },
     pad: (x) => take(g, x, padded, flat),
+    copies: true,
   }
 }
 
 /**
  * Feeds of packed sequences: `token_ids` [M], with the padding's id last where something is padded, `encoder_mask` [B, S] and the maps; S = P + T, N = B·P + M.
  * `promptMask` [B, P] says which rows of the prompts are seen.
+ *
+ * `padded_*`: the row that a position reads, `packed_*`: the position that a row reads, `own_heads`: the row whose gradient a position gets. A position that is
+ * not seen reads the first one that is; its own row, mostly the padding's, is nowhere seen and has no gradient.
  */
 export function packRows(
   { heads, padId }: T5Config,
@@ -76,18 +84,27 @@ export function packRows(
     ids.push(id)
   }
   const padding = packedRows.length
-  const paddedRows = new Int32Array(batch * joined).fill(padding)
-  for (const [row, position] of packedRows.entries()) paddedRows[position] = row
-  // The padding's row reads any padded position: none has a gradient.
-  if (padding < paddedRows.length) {
-    packedRows.push(paddedRows.indexOf(padding))
+  const ownRows = new Int32Array(batch * joined).fill(padding)
+  for (const [row, position] of packedRows.entries()) ownRows[position] = row
+  if (padding < ownRows.length) {
+    packedRows.push(ownRows.indexOf(padding))
     ids.push(BigInt(padId))
   }
-  const paddedHeads = new Int32Array(batch * heads * joined)
-  for (let index = 0; index < paddedHeads.length; index++) {
-    const head = Math.floor(index / joined) % heads
-    const position = Math.floor(index / (heads * joined)) * joined + (index % joined)
-    paddedHeads[index] = (paddedRows[position] as number) * heads + head
+  const paddedRows = ownRows.slice()
+  for (let start = 0; start < mask.length; start += joined) {
+    const sequence = mask.subarray(start, start + joined)
+    const copied = ownRows[start + Math.max(0, sequence.indexOf(1n))] as number
+    for (const [column, seen] of sequence.entries()) if (seen === 0n) paddedRows[start + column] = copied
+  }
+  /** Rows [B, S] -> rows of heads [B, H, S]. */
+  const byHead = (rows: Int32Array): Tensor<'I32'> => {
+    const found = new Int32Array(batch * heads * joined)
+    for (let index = 0; index < found.length; index++) {
+      const head = Math.floor(index / joined) % heads
+      const position = Math.floor(index / (heads * joined)) * joined + (index % joined)
+      found[index] = (rows[position] as number) * heads + head
+    }
+    return tensor('I32', [batch, heads, joined], found)
   }
   const packedHeads = new Int32Array(packedRows.length * heads)
   for (const [row, position] of packedRows.entries()) {
@@ -99,7 +116,8 @@ export function packRows(
     encoder_mask: tensor('I64', [batch, joined], mask),
     padded_rows: tensor('I32', [batch, joined], paddedRows),
     packed_rows: tensor('I32', [packedRows.length], Int32Array.from(packedRows)),
-    padded_heads: tensor('I32', [batch, heads, joined], paddedHeads),
+    padded_heads: byHead(paddedRows),
     packed_heads: tensor('I32', [packedRows.length, heads], packedHeads),
+    own_heads: byHead(ownRows),
   }
 }

@@ -1,13 +1,14 @@
 /** The encoder and decoder stacks, each written once for training, scoring and export. */
 import { times } from '../graph/dims.ts'
 import type { Dim, Value } from '../graph/ir.ts'
-import { add, concat, gather, reshape } from '../graph/ops.ts'
+import { concat, gather, reshape } from '../graph/ops.ts'
 import {
   attend,
   attendAbsorbed,
   attentionOutput,
   dropped,
   embed,
+  encoderBias,
   feedForward,
   finalNorm,
   maskBias,
@@ -68,11 +69,10 @@ function joinParts({ g }: Context, { promptIndex }: Parts, prompts: Value, token
 
 /** Embedded tokens and position buckets [S, S] -> hidden states [N, D], after the final norm. */
 export function encoderStack(context: Context, { x: embedded, mask, layout, parts }: Embedded, buckets: Value): Value {
-  const { g, config } = context
-  const hidden = maskBias(context, mask)
+  const { config } = context
   let x = dropped(context, embedded)
   for (let block = 0; block < config.encoderLayers; block++) {
-    const bias = add(g, positionBias(context, 'encoder', block, buckets), hidden)
+    const bias = encoderBias(context, block, buckets, mask, layout.copies)
     // With dropout a prompt is another in every row.
     const apart = block === 0 && parts && !context.drop ? (weight: Projection): Value => projectParts(context, weight, parts) : undefined
     x = selfAttention(context, 'encoder', block, x, layout, bias, apart)
@@ -86,7 +86,7 @@ export function decoderStack(context: Context, ids: Value, buckets: Value, memor
   const { g, config } = context
   const [batch, length] = ids.shape as [Dim, Dim]
   const layout = dense(g, config, batch, length)
-  const crossBias = maskBias(context, memory.mask)
+  const crossBias = maskBias(context, memory.mask, memory.layout.copies)
   let x = dropped(context, reshape(g, embed(context, ids), [times(batch, length), config.width]))
   for (let block = 0; block < config.decoderLayers; block++) {
     x = selfAttention(context, 'decoder', block, x, layout, positionBias(context, 'decoder', block, buckets))

@@ -50,8 +50,8 @@ export const embed = ({ g, config }: Context, ids: Value): Value =>
   gather(g, g.weight(embeddingNames(config), [config.vocabSize, config.width]), ids)
 
 /**
- * Added to the score of a copy of a key that is seen, so that its weight is below e^-30 of that key's: thousands of copies change no F32 sum. Weights of
- * nearly e^-100, as `HIDDEN` leaves them, are denormal numbers, which processors multiply slowly.
+ * Added to the score of a copy of a key that is seen, so that its weight is below e^-30 of that key's: thousands of copies change no F32 sum. From `HIDDEN`,
+ * onnxruntime makes weights of about 1e-39, denormal numbers, which processors multiply slowly.
  */
 const FAINT = -30
 

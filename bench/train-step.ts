@@ -158,7 +158,10 @@ function summary(each: readonly number[]): { readonly middle: string; readonly i
   return { middle: median(each).toFixed(2), interval: [spread[50], spread[1949]].map((value) => (value as number).toFixed(2)) }
 }
 const share = summary(shares)
-const ratio = summary(theirs.map((ms, round) => ms / (ours[round] as number)))
+const compared = (): Record<string, unknown> => {
+  const ratio = summary(theirs.map((ms, round) => ms / (ours[round] as number)))
+  return { peft_ms: Math.round(median(theirs)), peft_rss_mb: Math.round(theirRss), ratio: ratio.middle, interval: ratio.interval }
+}
 const result = {
   ...flags,
   load_ms: Math.round(loadMs),
@@ -166,13 +169,6 @@ const result = {
   gemm_share: share.middle,
   gemm_share_interval: share.interval,
   ours_rss_mb: Math.round(rssMb),
-  ...(flags.alone
-    ? {}
-    : {
-        peft_ms: Math.round(median(theirs)),
-        peft_rss_mb: Math.round(theirRss),
-        ratio: ratio.middle,
-        interval: ratio.interval,
-      }),
+  ...(flags.alone ? {} : compared()),
 }
 process.stdout.write(`${JSON.stringify(result)}\n`)

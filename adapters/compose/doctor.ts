@@ -79,14 +79,20 @@ async function checkCache({ cacheDir }: HubEnvironment): Promise<Check> {
   let dir = cacheDir
   for (; dir !== dirname(dir); dir = dirname(dir)) if (await stat(dir).catch(() => undefined)) break
   const name = 'cache'
+  const why = await hindrance(dir)
+  if (why === undefined) return { name, standing: 'ok', detail: dir === cacheDir ? cacheDir : `${cacheDir} (made when it is needed)` }
+  const detail = `${cacheDir} cannot be written: ${why}. Set HF_HOME or HF_HUB_CACHE to another folder.`
+  return { name, standing: 'failed', detail, code: 'doctor-cache' }
+}
+
+/** Why files cannot be written into a folder; undefined where they can. */
+async function hindrance(dir: string): Promise<string | undefined> {
   try {
-    if (!(await stat(dir)).isDirectory()) throw new Error(`${dir} is no folder`)
+    if (!(await stat(dir)).isDirectory()) return `${dir} is no folder`
     await access(dir, constants.R_OK | constants.W_OK | constants.X_OK)
-    return { name, standing: 'ok', detail: dir === cacheDir ? cacheDir : `${cacheDir} (made when it is needed)` }
+    return undefined
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    const detail = `${cacheDir} cannot be written: ${why}. Set HF_HOME or HF_HUB_CACHE to another folder.`
-    return { name, standing: 'failed', detail, code: 'doctor-cache' }
+    return (error as Error).message
   }
 }
 

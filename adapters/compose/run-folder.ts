@@ -67,10 +67,10 @@ export async function openRunFolder(dir: string, lanes: number, options: RunFold
     throw new ConfigError('out-write', `${dir} cannot be written (${(cause as Error).message}). Choose another folder.`, { cause })
   })
   if (!release) {
-    const [holder = 'unknown'] = (await readFile(lock, 'utf8').catch(() => '')).split(' ')
+    const [holder = 'unknown', host = 'unknown'] = (await readFile(lock, 'utf8').catch(() => '')).split(' ')
     throw new ConfigError(
       'out-busy',
-      `Another run (process ${holder}) trains into ${dir}. Wait for it, stop it, or choose another folder.`,
+      `Another run (process ${holder} on ${host}) trains into ${dir}. Wait for it, stop it, or choose another folder. One that was killed on another machine holds it for half a minute.`,
       { facts: { dir } },
     )
   }

@@ -1,6 +1,6 @@
 /**
- * One process at a time downloads a blob. A lock is a file made with O_EXCL that names its process; it saves bandwidth only. That no half or
- * mixed file is ever seen rests on unique names, digests and rename, so a lock that fails costs a second download and nothing else.
+ * One process at a time downloads a blob, serves a hub's folder, trains into a folder. A lock is a file made with O_EXCL that names its process. For downloads
+ * it saves bandwidth only: that no half or mixed file is ever seen rests on unique names, digests and rename.
  */
 import { hostname } from 'node:os'
 import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises'
@@ -34,8 +34,7 @@ async function take(path: string): Promise<boolean> {
       await file.writeFile(`${process.pid} ${hostname()}`)
     } catch (error) {
       // A lock that names nobody would hold up everybody for a while.
-      await rm(path, { force: true })
-      held.delete(resolve(path))
+      await giveBack(path)
       throw error
     } finally {
       await file.close()
@@ -60,14 +59,31 @@ async function isDead(path: string): Promise<boolean> {
   }
 }
 
+async function giveBack(path: string): Promise<void> {
+  await rm(path, { force: true })
+  held.delete(resolve(path))
+}
+
+/** One process at a time clears a dead lock away: another would take the lock that was made since with it. */
+async function takeFromDead(path: string): Promise<boolean> {
+  if (!(await isDead(path))) return false
+  const clearing = `${path}.clearing`
+  if (!(await take(clearing))) {
+    if (await isDead(clearing)) await rm(clearing, { force: true })
+    return false
+  }
+  try {
+    if (await isDead(path)) await rm(path, { force: true })
+    return await take(path)
+  } finally {
+    await giveBack(clearing)
+  }
+}
+
 /** Takes the lock, a dead process's too; undefined where a living one holds it. @returns what gives it back */
 export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
   await mkdir(dirname(path), { recursive: true })
-  if (!(await take(path))) {
-    if (!(await isDead(path))) return undefined
-    await rm(path, { force: true })
-    if (!(await take(path))) return undefined
-  }
+  if (!(await take(path)) && !(await takeFromDead(path))) return undefined
   const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS)
   beat.unref()
   let isHeld = true
@@ -76,8 +92,7 @@ export async function tryLock(path: string): Promise<(() => Promise<void>) | und
     // Given back twice, it may be another's by then.
     if (!isHeld) return
     isHeld = false
-    await rm(path, { force: true })
-    held.delete(resolve(path))
+    await giveBack(path)
   }
 }
 

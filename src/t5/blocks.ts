@@ -56,14 +56,12 @@ export const embed = ({ g, config }: Context, ids: Value): Value =>
 const FAINT = -30
 
 /** mask [B, S] (1 = visible) -> added scores [B, 1, 1, S]. `copies`: keys that are not visible are copies of one that is. */
-export function maskBias({ g }: Context, mask: Value, copies = false): Value {
-  return mul(g, unseen(g, mask), g.scalar(copies ? FAINT : HIDDEN))
-}
+export const maskBias = ({ g }: Context, mask: Value, copies = false): Value => hide(g, mask, g.scalar(copies ? FAINT : HIDDEN))
 
-/** mask [B, S] -> 1 for keys that are not visible [B, 1, 1, S]. */
-const unseen = (g: Builder, mask: Value): Value => {
+/** mask [B, S] and a score [] or [1, H, 1, 1] -> that score for keys that are not visible [B, 1 or H, 1, S]. */
+function hide(g: Builder, mask: Value, score: Value): Value {
   const [rows, keys] = mask.shape as [Dim, Dim]
-  return reshape(g, sub(g, g.scalar(1), cast(g, mask, 'F32')), [rows, 1, 1, keys])
+  return mul(g, reshape(g, sub(g, g.scalar(1), cast(g, mask, 'F32')), [rows, 1, 1, keys]), score)
 }
 
 /** The position bias of one block: [buckets, H]. */
@@ -72,7 +70,7 @@ function positionTable({ g, config }: Context, side: Side, block: number): Value
   return g.weight(name, [config.buckets, config.heads])
 }
 
-/** Added scores of an encoder's block, by position and mask [B, S]: buckets [S, S] -> [B or 1, H, S, S]. */
+/** Added scores of an encoder's block, by position and mask [B, S]: buckets [S, S] -> [B, H, S, S]. */
 export function encoderBias(context: Context, block: number, buckets: Value, mask: Value, copies: boolean): Value {
   const { g, config } = context
   const positions = positionBias(context, 'encoder', block, buckets)
@@ -81,7 +79,7 @@ export function encoderBias(context: Context, block: number, buckets: Value, mas
   const table = transpose(g, positionTable(context, 'encoder', block), [1, 0])
   const most = (x: Value): Value => reshape(g, apply(g, 'ReduceMax', [x], {}), [1, config.heads, 1, 1])
   const faint = sub(g, sub(g, g.scalar(FAINT), most(table)), most(scale(g, table, -1)))
-  return add(g, positions, mul(g, unseen(g, mask), faint))
+  return add(g, positions, hide(g, mask, faint))
 }
 
 /** buckets [Q, S] -> added scores [1, H, Q, S] of one block. In decoders the bucket after the last hides the key. */

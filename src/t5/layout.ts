@@ -60,7 +60,8 @@ export function packed(g: Builder, { heads, headWidth }: T5Config): Layout {
  * `promptMask` [B, P] says which rows of the prompts are seen.
  *
  * `padded_*`: the row that a position reads, `packed_*`: the position that a row reads, `own_heads`: the row whose gradient a position gets. A position that is
- * not seen reads the first one that is; its own row, mostly the padding's, is nowhere seen and has no gradient.
+ * not seen reads the first one that is; its own row, mostly the padding's, is nowhere seen, and its gradient is that of a
+ * key with e^-30 of the weight: as good as none.
  */
 export function packRows(
   { heads, padId }: T5Config,

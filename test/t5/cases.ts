@@ -24,7 +24,9 @@ export const golden = JSON.parse(readFileSync(new URL('../golden/step.json', imp
   buckets: Record<'encoder' | 'decoder', number[]>
 }
 
-const ids = (rows: number[][]): Tensor<'I64'> => tensor('I64', [rows.length, rows[0]!.length], BigInt64Array.from(rows.flat().map(BigInt)))
+/** Rows of whole numbers as a tensor. */
+export const ids = (rows: readonly (readonly number[])[]): Tensor<'I64'> =>
+  tensor('I64', [rows.length, rows[0]!.length], BigInt64Array.from(rows.flat().map(BigInt)))
 
 export function batchOf(given: Case): StepBatch {
   const { prompts } = given

@@ -1,21 +1,16 @@
 /** Padded positions read copies of seen ones (src/t5/layout.ts): they must change nothing. */
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { T5Config } from '../../src/t5/config.ts'
 import { packRows } from '../../src/t5/layout.ts'
 import { buildStep, stepFeeds, type StepBatch } from '../../src/t5/step.ts'
-import { viewAs } from '../../src/tensor/safetensors.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import { F64 } from '../graph/f64.ts'
-import { relativeError } from './cases.ts'
-import { readCheckpoint } from './checkpoint.ts'
+import { ids, relativeError } from './cases.ts'
+import { readCheckpoint, valuesOf } from './checkpoint.ts'
 
 const LENGTHS = [30, 4, 1]
 const LABELS = 3
 const PROMPT = 5
-
-const ids = (rows: readonly (readonly number[])[]): Tensor<'I64'> =>
-  tensor('I64', [rows.length, rows[0]!.length], BigInt64Array.from(rows.flat().map(BigInt)))
 
 /** Rows of these lengths, padded to the longest; row k's tokens are the same in every batch. */
 function batchOf({ width, vocabSize }: T5Config, rows: readonly number[]): StepBatch {
@@ -42,20 +37,8 @@ describe.each(['tiny-t5-v10', 'umt5'])('%s', (model) => {
   it.each([1, 30])('rows padded together are the rows alone, its position bias taken %i times', async (factor) => {
     const { config, weights } = await readCheckpoint(model)
     const names = [...weights.keys()].filter((name) => /^encoder.*relative_attention_bias/.test(name))
-    const tables = Object.fromEntries(
-      names.map((name): [string, Tensor] => {
-        const { source, offsetBytes, sizeBytes, shape } = weights.get(name)!
-        const bytes = new Uint8Array(readFileSync(source as string).subarray(offsetBytes, offsetBytes + sizeBytes))
-        return [
-          name,
-          tensor(
-            'F32',
-            shape,
-            viewAs('F32', bytes).map((value) => value * factor),
-          ),
-        ]
-      }),
-    )
+    const tables = valuesOf(weights, names)
+    for (const { data: values } of Object.values(tables)) values.set(values.map((value) => value * factor))
     const program = await F64.load(buildStep(config, { trainables: names }), weights)
     const run = async (rows: readonly number[]): Promise<Record<string, Tensor>> =>
       program.run({ ...stepFeeds(config, batchOf(config, rows)), ...tables })

@@ -9,12 +9,11 @@ import type { Engine } from '../../src/graph/engine.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { dropoutFeeds } from '../../src/t5/dropout.ts'
 import { buildStep, stepFeeds } from '../../src/t5/step.ts'
-import { viewAs } from '../../src/tensor/safetensors.ts'
 import { sizeOf, tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import { specialise } from '../../src/graph/passes.ts'
 import { F64 } from '../graph/f64.ts'
 import { batchOf, golden, median, relativeError } from './cases.ts'
-import { readCheckpoint } from './checkpoint.ts'
+import { readCheckpoint, valuesOf } from './checkpoint.ts'
 
 const more = JSON.parse(readFileSync(new URL('../golden/step_more.json', import.meta.url), 'utf8')) as {
   rate: number
@@ -120,13 +119,7 @@ describe('trained weights', () => {
     const config = { ...said, tied: !weights.has('lm_head.weight') }
     const wanted = more.weights.filter((each) => modelOf(each) === model)
     const names = Object.keys(wanted[0]!.gradients)
-    const values = Object.fromEntries(
-      names.map((name): [string, Tensor] => {
-        const { source, offsetBytes, sizeBytes, shape } = weights.get(name)!
-        const bytes = new Uint8Array(readFileSync(source as string).subarray(offsetBytes, offsetBytes + sizeBytes))
-        return [name, tensor('F32', shape, viewAs('F32', bytes))]
-      }),
-    )
+    const values = valuesOf(weights, names)
     const program = await engine.load(buildStep(config, { trainables: names }), new Map())
     const errors = new Map<string, number[]>(names.map((name) => [name, []]))
     for (const want of wanted) {

@@ -1,0 +1,38 @@
+/** Locks of processes that died: one takes them over, and no more than one. */
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { tryLock } from '../../adapters/hub/lock.ts'
+
+async function folder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'lock-'))
+  onTestFinished(() => rm(dir, { recursive: true }))
+  return dir
+}
+
+it('of many that find a dead lock at once, never two have it', async () => {
+  const dir = await folder()
+  let taken = 0
+  for (let round = 0; round < 40; round++) {
+    const path = join(dir, String(round))
+    // a process that had this one's number before a restart
+    await writeFile(path, `${process.pid} ${hostname()}`)
+    const releases = (await Promise.all(Array.from({ length: 12 }, () => tryLock(path)))).filter((release) => release !== undefined)
+    expect(releases.length).toBeLessThanOrEqual(1)
+    taken += releases.length
+    for (const release of releases) await release()
+  }
+  expect(taken).toBe(40)
+  expect(await readdir(dir)).toEqual([])
+})
+
+it('goes on after one that died while it cleared a lock away', async () => {
+  const path = join(await folder(), 'lock')
+  for (const each of [path, `${path}.clearing`]) await writeFile(each, `${process.pid} ${hostname()}`)
+  expect(await tryLock(path)).toBeUndefined()
+  const release = await tryLock(path)
+  expect(release).toBeDefined()
+  expect(await tryLock(path)).toBeUndefined()
+  await release?.()
+})

@@ -5,7 +5,7 @@ import { ConfigError, MismatchError } from '../../src/errors.ts'
 import { parseCheckpoint, formatCheckpoint } from '../../src/train/checkpoint.ts'
 import type { LogLine } from '../../src/train/events.ts'
 import type { TrainState } from '../../src/train/state.ts'
-import { tryLock } from '../hub/lock.ts'
+import { holderOf, tryLock } from '../hub/lock.ts'
 
 export interface RunFolder {
   /** The state to go on from; undefined for a new run. */
@@ -67,10 +67,11 @@ export async function openRunFolder(dir: string, lanes: number, options: RunFold
     throw new ConfigError('out-write', `${dir} cannot be written (${(cause as Error).message}). Choose another folder.`, { cause })
   })
   if (!release) {
-    const [holder = 'unknown', host = 'unknown'] = (await readFile(lock, 'utf8').catch(() => '')).split(' ')
+    const holder = await holderOf(lock).catch(() => undefined)
+    const who = holder ? `process ${holder.pid} on ${holder.host}` : 'it is only starting'
     throw new ConfigError(
       'out-busy',
-      `Another run (process ${holder} on ${host}) trains into ${dir}. Wait for it, stop it, or choose another folder. One that was killed on another machine holds it for half a minute.`,
+      `Another run (${who}) trains into ${dir}. Wait for it, stop it, or choose another folder. One that was killed on another machine holds it for half a minute.`,
       { facts: { dir } },
     )
   }

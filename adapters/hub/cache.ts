@@ -2,7 +2,7 @@
  * The standard Hugging Face cache, shared with Python: `models--owner--name/{blobs,refs,snapshots}`. A blob is named by its digest, a snapshot holds
  * relative links to blobs, a ref holds a commit's id. Source: huggingface_hub 1.33, file_download.py.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { copyFile, lstat, mkdir, readFile, readlink, rename, rm, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
@@ -10,6 +10,7 @@ import { HubError } from '../../src/errors.ts'
 import { isMissing, readText, writeAtomic } from './disk.ts'
 import { checkRemotePath } from './files.ts'
 import { isCommit, type Digest, type RemoteFile, type RepoRef } from './remote.ts'
+import { clearAbandoned, unfinishedName } from './unfinished.ts'
 
 /** Blobs up to this size are hashed again each time they are used; larger ones were verified when they were written. */
 export const REHASH_BYTES: number = 16 << 20
@@ -26,6 +27,14 @@ export function repoCache(cacheDir: string, { type, name }: RepoRef): RepoCache 
 }
 
 export const blobPath = ({ dir }: RepoCache, digest: Digest): string => join(dir, 'blobs', digest.hex)
+
+/** What is being written lies among the blobs: all that a snapshot or `refs` holds is taken for whole. */
+const UNFINISHED = 'link'
+
+const unfinishedPath = ({ dir }: RepoCache): string => unfinishedName(join(dir, 'blobs', UNFINISHED))
+
+/** Removes what killed processes left, but for downloads, which are taken over. */
+export const clearCache = ({ dir }: RepoCache): Promise<void> => clearAbandoned(join(dir, 'blobs'), UNFINISHED)
 
 export const snapshotPath = ({ dir }: RepoCache, commit: string): string => join(dir, 'snapshots', commit)
 
@@ -46,7 +55,8 @@ export async function readRef(cache: RepoCache, revision: string): Promise<strin
 
 /** Written last, so that a ref stands for a whole snapshot. */
 export async function writeRef(cache: RepoCache, revision: string, commit: string): Promise<void> {
-  if (revision !== commit && (await readRef(cache, revision)) !== commit) await writeAtomic(refPath(cache, revision), commit)
+  if (revision === commit || (await readRef(cache, revision)) === commit) return
+  await writeAtomic(refPath(cache, revision), commit, { beside: unfinishedPath(cache) })
 }
 
 const listingPath = ({ dir }: RepoCache, commit: string): string => join(dir, 'listings', `${commit}.json`)
@@ -66,7 +76,7 @@ export async function readListing(cache: RepoCache, commit: string): Promise<Rem
 }
 
 export async function writeListing(cache: RepoCache, commit: string, files: readonly RemoteFile[]): Promise<void> {
-  await writeAtomic(listingPath(cache, commit), JSON.stringify(files))
+  await writeAtomic(listingPath(cache, commit), JSON.stringify(files), { beside: unfinishedPath(cache) })
 }
 
 /** A running digest of either kind. */
@@ -104,7 +114,7 @@ export async function linkSnapshot(cache: RepoCache, commit: string, file: Remot
   const target = relative(dirname(path), blobPath(cache, file.digest))
   if ((await readlink(path).catch(() => undefined)) === target) return path
   await mkdir(dirname(path), { recursive: true })
-  const beside = `${path}.${process.pid}-${randomBytes(6).toString('hex')}.unfinished`
+  const beside = unfinishedPath(cache)
   try {
     await symlink(target, beside).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPERM' && error.code !== 'ENOSYS') throw error
@@ -132,8 +142,17 @@ export async function findSnapshot(cache: RepoCache, repo: RepoRef, revision: st
       () => false,
     ))
   if (there) return { commit, dir }
-  throw new HubError(
+  throw offline(repo, revision)
+}
+
+export const offline = (repo: RepoRef, revision: string): HubError =>
+  new HubError(
     'hub-offline',
     `Offline (HF_HUB_OFFLINE), and ${repo.name} at "${revision}" is not in the cache; go online and pull it once.`,
   )
+
+/** Whether a snapshot has all of these files. */
+export async function holdsAll(dir: string, files: readonly RemoteFile[]): Promise<boolean> {
+  const sizes = files.map(({ path }) => stat(join(dir, path)).catch(() => undefined))
+  return (await Promise.all(sizes)).every((found, index) => found?.size === files[index]?.size)
 }

@@ -1,13 +1,9 @@
 /** Files on disk, written so that a kill at any moment leaves the old file or the new one. */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-
-/** Suffix of files that are being written; swept at start. */
-const UNFINISHED = '.unfinished'
-
-export const unfinishedName = (path: string): string => `${path}.${process.pid}-${randomBytes(6).toString('hex')}${UNFINISHED}`
+import { dirname } from 'node:path'
+import { isUnfinished, unfinishedName } from './unfinished.ts'
 
 export const sha1 = (bytes: Uint8Array | string): string => createHash('sha1').update(bytes).digest('hex')
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
@@ -29,10 +25,14 @@ export async function sha256Of(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
-/** Writes beside, flushes to the disk, renames over. */
-export async function writeAtomic(path: string, content: Uint8Array | string, mode = 0o644): Promise<void> {
+/** Writes beside, or where `beside` says on the same disk, flushes to the disk, renames over. */
+export async function writeAtomic(
+  path: string,
+  content: Uint8Array | string,
+  { mode = 0o644, beside = unfinishedName(path) }: { readonly mode?: number; readonly beside?: string } = {},
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
-  const beside = unfinishedName(path)
+  await mkdir(dirname(beside), { recursive: true })
   try {
     const file = await open(beside, 'wx', mode)
     try {
@@ -70,15 +70,9 @@ export const exists = (path: string): Promise<boolean> =>
 /** Names in a folder; none where it does not exist. */
 export async function namesIn(path: string): Promise<string[]> {
   try {
-    return (await readdir(path)).filter((name) => !name.endsWith(UNFINISHED)).toSorted()
+    return (await readdir(path)).filter((name) => !isUnfinished(name)).toSorted()
   } catch (error) {
     if (isMissing(error)) return []
     throw error
   }
-}
-
-/** Removes what a killed server left half-written. */
-export async function sweep(dir: string): Promise<void> {
-  const names = await readdir(dir, { recursive: true }).catch(() => [])
-  for (const name of names) if (name.endsWith(UNFINISHED)) await rm(join(dir, name), { recursive: true, force: true })
 }

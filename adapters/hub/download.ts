@@ -2,35 +2,31 @@
  * One file from the Hub to the disk: streamed, resumed where the connection broke (and where an earlier, killed process stopped), verified before it
  * gets its name. @huggingface/hub's own download neither resumes nor verifies, so this asks `/resolve/` itself.
  */
-import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { startDigest } from './cache.ts'
 import { bearer, shownUrl } from './errors.ts'
 import { readRefusal, TIMEOUT_MS, transportError, type HubAccess } from './fetch.ts'
-import { isAlive } from './lock.ts'
 import type { RemoteFile, RepoRef } from './remote.ts'
 import { ATTEMPTS, Passing, systemClock, withRetries } from './retry.ts'
+import { isAlive, unfinishedName, writerOf } from './unfinished.ts'
 
-const machine = (): string => hostname().replace(/[^\w]/g, '_')
-
-/** `NAME.MACHINE-PID-RANDOM.incomplete`: says whose it is, so that the rest of a killed process can be taken over. */
-const incompleteName = (path: string): string => `${path}.${machine()}-${process.pid}-${randomBytes(6).toString('hex')}.incomplete`
+/** As in Python. */
+const INCOMPLETE = '.incomplete'
 
 /** Paths that this process is writing. */
 const writing = new Set<string>()
 
 /** Takes over what a dead process of this machine, or a download that gave up, had of the same file; the rename decides who gets it. */
 async function adopt(path: string, mine: string): Promise<void> {
-  const prefix = `${basename(path)}.${machine()}-`
   const names = await readdir(dirname(path)).catch(() => [])
   for (const name of names) {
-    const pid = name.startsWith(prefix) && name.endsWith('.incomplete') ? Number(name.slice(prefix.length).split('-')[0]) : Number.NaN
+    const pid = writerOf(name, basename(path), INCOMPLETE)
+    if (pid === undefined) continue
     const isFree = pid === process.pid ? !writing.has(join(dirname(path), name)) : !isAlive(pid)
-    if (Number.isNaN(pid) || !isFree) continue
+    if (!isFree) continue
     if (
       await rename(join(dirname(path), name), mine).then(
         () => true,
@@ -136,7 +132,7 @@ export async function download(
   const folder = repo.type === 'model' ? '' : 'datasets/'
   const url = `${access.hubUrl}/${folder}${repo.name}/resolve/${commit}/${wanted.path.split('/').map(encodeURIComponent).join('/')}`
   await mkdir(dirname(path), { recursive: true })
-  const beside = incompleteName(path)
+  const beside = unfinishedName(path, INCOMPLETE)
   await adopt(path, beside)
   writing.add(beside)
   const sink = await openSink(beside, wanted)

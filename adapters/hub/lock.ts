@@ -7,31 +7,32 @@ import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { isMissing } from './disk.ts'
 import type { Clock } from './retry.ts'
+import { isAlive } from './unfinished.ts'
 
 /** A lock of another machine that was not touched for so long is taken to be dead. */
 const STALE_MS = 30_000
+/** One that names nobody after so long was made by a process that died before it had written its name. */
+const NAMELESS_MS = 1_000
 const BEAT_MS = 5_000
 const POLL_MS = 50
 
+const nameOf = (pid: number, host: string): string => `${pid} ${host}\n`
+
+/** Who holds a lock, while it is being taken nobody. */
+export async function holderOf(path: string): Promise<{ pid: number; host: string } | undefined> {
+  const [, pid, host] = /^(\d+) (.+)\n$/.exec(await readFile(path, 'utf8')) ?? []
+  return pid === undefined || host === undefined ? undefined : { pid: Number(pid), host }
+}
+
 /** Locks of this process. */
 const held = new Set<string>()
-
-/** Whether a process of this machine lives. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
 
 async function take(path: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx')
     held.add(resolve(path))
     try {
-      await file.writeFile(`${process.pid} ${hostname()}`)
+      await file.writeFile(nameOf(process.pid, hostname()))
     } catch (error) {
       // A lock that names nobody would hold up everybody for a while.
       await giveBack(path)
@@ -48,11 +49,11 @@ async function take(path: string): Promise<boolean> {
 
 async function isDead(path: string): Promise<boolean> {
   try {
-    const [pid = '', host] = (await readFile(path, 'utf8')).split(' ')
+    const holder = await holderOf(path)
+    const isOurMachine = holder?.host === hostname()
     // After a restart (in a container above all) our own number may be that of the dead.
-    const lives = Number(pid) === process.pid ? held.has(resolve(path)) : isAlive(Number(pid))
-    if (host === hostname() && !lives) return true
-    return Date.now() - (await stat(path)).mtimeMs > STALE_MS
+    if (isOurMachine && !(holder.pid === process.pid ? held.has(resolve(path)) : isAlive(holder.pid))) return true
+    return Date.now() - (await stat(path)).mtimeMs > (holder ? STALE_MS : NAMELESS_MS)
   } catch (error) {
     if (isMissing(error)) return false
     throw error

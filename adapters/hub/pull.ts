@@ -1,11 +1,12 @@
 /** Pulls a soft prompt: into the cache, and from there into a folder if one is named. */
-import { randomBytes } from 'node:crypto'
 import { copyFile, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { exists, sha256 } from './disk.ts'
 import { promptFileLimit, selectPromptFiles } from './files.ts'
 import { checkLocked, readLock, withLocked, writeLock, type LockedFile } from './lockfile.ts'
+import { withLock } from './lock.ts'
+import { systemClock } from './retry.ts'
 import { fetchSnapshot, type Snapshot, type SnapshotOptions } from './snapshot.ts'
 
 export interface PullOptions extends Omit<SnapshotOptions, 'select' | 'type'> {
@@ -60,30 +61,47 @@ async function stateOf(out: string, files: readonly LockedFile[]): Promise<'abse
   return JSON.stringify(await describe(out)) === JSON.stringify(files) ? 'same' : 'differs'
 }
 
+/** Copies the files, and reads what was written. */
+async function copyFiles(from: string, to: string, files: readonly LockedFile[]): Promise<void> {
+  for (const { path, sha256: expected } of files) {
+    await mkdir(dirname(join(to, path)), { recursive: true })
+    await copyFile(join(from, path), join(to, path))
+    if (sha256(await readFile(join(to, path))) !== expected)
+      throw new HubError('hub-disk', `The copy of ${path} is not what the cache holds; pull again.`)
+  }
+}
+
+const remove = (path: string): Promise<void> => rm(path, { recursive: true, force: true })
+
 /** Copies to a folder beside, then swaps whole folders: at each moment `out` is the old prompt, the new one, or absent with the old one beside. */
-async function place(snapshot: string, out: string, files: readonly LockedFile[], force: boolean): Promise<void> {
+async function place(snapshot: string, files: readonly LockedFile[], out: string, options: PullOptions): Promise<void> {
   const target = resolve(out)
   const prefix = join(dirname(target), `.${basename(target)}`)
-  const old = `${prefix}.old`
-  if (!(await exists(target)) && (await exists(old))) await rename(old, target) // a pull was killed between its two renames
-  const state = await stateOf(target, files)
-  if (state === 'same') return
-  if (state === 'differs' && !force) throw new HubError('hub-out', `${out} holds another prompt or other changes; --force replaces it.`)
-  const beside = `${prefix}.${process.pid}-${randomBytes(4).toString('hex')}.new`
-  try {
-    for (const { path, sha256: expected } of files) {
-      await mkdir(dirname(join(beside, path)), { recursive: true })
-      await copyFile(join(snapshot, path), join(beside, path))
-      if (sha256(await readFile(join(beside, path))) !== expected)
-        throw new HubError('hub-disk', `The copy of ${path} is not what the cache holds; pull again.`)
+  const [fresh, old, lock] = [`${prefix}.new`, `${prefix}.old`, `${prefix}.lock`]
+  const left = await Promise.all([fresh, old, lock].map(exists))
+  // Nothing to do, and maybe nothing may be written there.
+  if (!left.includes(true) && (await stateOf(target, files)) === 'same') return
+  await withLock(lock, options.clock ?? systemClock, options.signal, async () => {
+    await remove(fresh)
+    // A pull was killed after its two renames, or between them.
+    if (await exists(target)) await remove(old)
+    else if (await exists(old)) await rename(old, target)
+    const state = await stateOf(target, files)
+    if (state === 'same') return
+    if (state === 'differs' && !options.force)
+      throw new HubError('hub-out', `${out} holds another prompt or other changes; --force replaces it.`)
+    try {
+      await copyFiles(snapshot, fresh, files)
+      if (await exists(target)) await rename(target, old)
+      await rename(fresh, target).catch(async (error: unknown) => {
+        if (await exists(old)) await rename(old, target)
+        throw error
+      })
+      await remove(old)
+    } finally {
+      await remove(fresh)
     }
-    await rm(old, { recursive: true, force: true })
-    if (await exists(target)) await rename(target, old)
-    await rename(beside, target)
-    await rm(old, { recursive: true, force: true })
-  } finally {
-    await rm(beside, { recursive: true, force: true })
-  }
+  })
 }
 
 async function fetchFrozen(options: PullOptions, fetch: (revision: string, offline: boolean) => Promise<Snapshot>): Promise<Snapshot> {
@@ -115,7 +133,7 @@ export async function pullPrompt(options: PullOptions): Promise<Pulled> {
   const files = await describe(snapshot.dir)
   selectPromptFiles(files, `${options.repo} in the cache`)
   await options.validate?.(snapshot.dir)
-  if (options.out !== undefined) await place(snapshot.dir, options.out, files, options.force ?? false)
+  if (options.out !== undefined) await place(snapshot.dir, files, options.out, options)
   const { repo, revision, commit, downloadedBytes } = snapshot
   if (options.lockFile !== undefined && !options.frozen) {
     await writeLock(options.lockFile, (lock) => withLocked(lock, 'prompts', repo, { revision, commit, files }))

@@ -2,9 +2,12 @@
 import { HubError } from '../../src/errors.ts'
 import {
   blobPath,
+  clearCache,
   findSnapshot,
   hasBlob,
+  holdsAll,
   linkSnapshot,
+  offline,
   readListing,
   repoCache,
   snapshotPath,
@@ -132,20 +135,24 @@ export async function fetchSnapshot(options: SnapshotOptions): Promise<Snapshot>
   if (options.offline) {
     const found = await findSnapshot(cache, repo, revision)
     const listed = await readListing(cache, found.commit)
-    return { repo: repo.name, revision, files: listed ? select(listed) : [], downloadedBytes: 0, ...found }
+    const files = listed ? select(listed) : []
+    if (!(await holdsAll(found.dir, files))) throw offline(repo, revision)
+    return { repo: repo.name, revision, files, downloadedBytes: 0, ...found }
   }
+  await clearCache(cache)
   const commit = isCommit(revision) ? revision : await resolveCommit(options, repo, revision)
+  const known = await readListing(cache, commit)
   const use = async (listed: readonly RemoteFile[]): Promise<Snapshot> => {
     const files = select(listed)
+    // Before the files: by this a snapshot that was never finished can be told.
+    if (listed !== known) await writeListing(cache, commit, listed)
     const downloadedBytes = await fetchFiles(options, cache, repo, commit, files)
     return { repo: repo.name, revision, commit, dir: snapshotPath(cache, commit), files, downloadedBytes }
   }
-  const known = await readListing(cache, commit)
   let snapshot = known && (await use(known).catch((error: unknown) => asIfUnknown(error)))
   if (snapshot === undefined) {
     const listed = await listRemote(options, repo, commit)
     snapshot = await use(listed)
-    await writeListing(cache, commit, listed)
   }
   await writeRef(cache, revision, commit)
   return snapshot

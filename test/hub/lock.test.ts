@@ -1,5 +1,5 @@
 /** Locks of processes that died: one takes them over, and no more than one. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
@@ -17,7 +17,7 @@ it('of many that find a dead lock at once, never two have it', async () => {
   for (let round = 0; round < 40; round++) {
     const path = join(dir, String(round))
     // a process that had this one's number before a restart
-    await writeFile(path, `${process.pid} ${hostname()}`)
+    await writeFile(path, `${process.pid} ${hostname()}\n`)
     const releases = (await Promise.all(Array.from({ length: 12 }, () => tryLock(path)))).filter((release) => release !== undefined)
     expect(releases.length).toBeLessThanOrEqual(1)
     taken += releases.length
@@ -29,10 +29,21 @@ it('of many that find a dead lock at once, never two have it', async () => {
 
 it('goes on after one that died while it cleared a lock away', async () => {
   const path = join(await folder(), 'lock')
-  for (const each of [path, `${path}.clearing`]) await writeFile(each, `${process.pid} ${hostname()}`)
+  for (const each of [path, `${path}.clearing`]) await writeFile(each, `${process.pid} ${hostname()}\n`)
   expect(await tryLock(path)).toBeUndefined()
   const release = await tryLock(path)
   expect(release).toBeDefined()
   expect(await tryLock(path)).toBeUndefined()
+  await release?.()
+})
+
+it('waits for one that has not written its name yet, not for one that never will', async () => {
+  const path = join(await folder(), 'lock')
+  await writeFile(path, '')
+  expect(await tryLock(path)).toBeUndefined()
+  const before = new Date(Date.now() - 3_000)
+  await utimes(path, before, before)
+  const release = await tryLock(path)
+  expect(release).toBeDefined()
   await release?.()
 })

@@ -2,12 +2,12 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { readdir, writeFile } from 'node:fs/promises'
+import { cp, readdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SoftPromptError } from '../../src/errors.ts'
-import { pullPrompt } from '../../adapters/hub/pull.ts'
+import { pullPrompt, type Pulled } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import type { Hub } from '../../adapters/hub/server/start.ts'
 import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, same, TOKEN, writeFiles } from './helpers.ts'
@@ -40,11 +40,13 @@ interface Child {
   readonly result: Promise<Record<string, unknown> | undefined>
 }
 
-function start(task: object): Child {
-  const child = spawn(process.execPath, [join(compiled, 'test/hub/child.js'), JSON.stringify(task)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+/** @param killAt the change of the disk at which it is killed */
+function start(task: object, killAt?: number): Child {
+  const kill = killAt === undefined ? [] : ['--import', join(root, 'test/kill-at.mjs')]
+  const child = spawn(process.execPath, [...kill, join(compiled, 'test/hub/child.js'), JSON.stringify(task)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, KILL_AT: String(killAt) },
   })
-  child.stderr.pipe(process.stderr)
   const result = new Promise<Record<string, unknown> | undefined>((done) => {
     let text = ''
     child.stdout.on('data', (part) => {
@@ -57,11 +59,13 @@ function start(task: object): Child {
 }
 
 /** A prompt whose log makes the transfer long enough to be interrupted. */
-async function bigFolder(seed: number): Promise<{ dir: string; files: Map<string, Buffer> }> {
-  const log = Buffer.from(Array.from({ length: 60_000 }, (_, step) => `{"step":${step},"loss":${seed}}`).join('\n'))
+async function bigFolder(seed: number, steps = 60_000): Promise<{ dir: string; files: Map<string, Buffer> }> {
+  const log = Buffer.from(Array.from({ length: steps }, (_, step) => `{"step":${step},"loss":${seed}}`).join('\n'))
   const files = promptFiles(seed).set('training_log.jsonl', log)
   return { dir: await writeFiles(join(await folder(), 'big'), files), files }
 }
+
+const codeOf = (error: unknown): string => (error instanceof SoftPromptError ? error.code : String(error))
 
 const stateOf = async (server: Hub, repo: string): Promise<Map<string, Buffer>> =>
   readFiles((await pullPrompt({ repo, hubUrl: server.url, token: TOKEN, cacheDir: await folder() })).dir)
@@ -97,32 +101,38 @@ describe('processes', () => {
     expect(same(state, promptFiles(1)) || same(state, promptFiles(2))).toBe(true)
   })
 
-  it('kill -9 of a pull at many moments: old or new, and the rerun takes over what was there', async () => {
+  it('kill -9 of a pull at each change of the disk: old or new, and the rerun takes over what was there', async () => {
     const server = await hub()
-    const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
+    const [old, fresh] = [await bigFolder(1, 1000), await bigFolder(2, 1000)]
     const base = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
+    const either = (state: ReadonlyMap<string, Buffer>): boolean => same(state, old.files) || same(state, fresh.files)
     await pushPrompt({ ...base, dir: old.dir })
-    const cacheDir = await folder()
-    const out = join(await folder(), 'out')
-    await pullPrompt({ ...base, cacheDir, out })
-    await pushPrompt({ ...base, dir: fresh.dir })
-    for (let requests = 2; requests <= 7; requests += 1) {
-      const running: { child?: Child } = {}
-      // Killed when it has sent so many requests, and at other moments of the last.
-      const proxy = await faultProxy(server, (_, count) => {
-        if (count === requests) setTimeout(() => running.child?.process.kill('SIGKILL'), requests * 2)
-        return undefined
-      })
-      running.child = start({ op: 'pull', repo: 'me/sst2', cacheDir, out, force: true, hubUrl: proxy.url })
-      await running.child.result
-      const cached = await readFiles((await pullPrompt({ ...base, cacheDir, offline: true })).dir)
-      expect(same(cached, old.files) || same(cached, fresh.files)).toBe(true)
-      const placed = await readFiles(out).catch(() => readFiles(join(out, '..', '.out.old')))
-      expect(same(placed, old.files) || same(placed, fresh.files)).toBe(true)
+    const first = await folder()
+    await pullPrompt({ ...base, cacheDir: join(first, 'cache'), out: join(first, 'out') })
+    const { commit = '' } = await pushPrompt({ ...base, dir: fresh.dir })
+    let last = Number.POSITIVE_INFINITY
+    const killed = async (killAt: number): Promise<void> => {
+      const dir = await folder()
+      await cp(first, dir, { recursive: true, verbatimSymlinks: true })
+      const [cacheDir, out] = [join(dir, 'cache'), join(dir, 'out')]
+      const finished = await start({ ...base, op: 'pull', cacheDir, out, force: true }, killAt).result
+      if (finished !== undefined) last = Math.min(last, killAt)
+      expect(either(await readFiles((await pullPrompt({ ...base, cacheDir, offline: true })).dir))).toBe(true)
+      const half = await pullPrompt({ ...base, cacheDir, offline: true, revision: commit }).catch(codeOf)
+      expect(half === 'hub-offline' || same(await readFiles((half as Pulled).dir), fresh.files)).toBe(true)
+      expect(either(await readFiles(out).catch(() => readFiles(join(dir, '.out.old'))))).toBe(true)
+      await pullPrompt({ ...base, cacheDir, out, force: true })
+      expect(same(await readFiles(out), fresh.files)).toBe(true)
+      expect(same(await readFiles((await pullPrompt({ ...base, cacheDir, offline: true })).dir), fresh.files)).toBe(true)
+      expect({ killAt, left: (await readdir(dir)).toSorted() }).toEqual({ killAt, left: ['cache', 'out'] })
     }
-    await pullPrompt({ ...base, cacheDir, out, force: true })
-    expect(same(await readFiles(out), fresh.files)).toBe(true)
-  })
+    const moments = Array.from({ length: 200 }, (_, index) => index + 1).values()
+    const worker = async (): Promise<void> => {
+      for (const moment of moments) if (moment <= last) await killed(moment)
+    }
+    await Promise.all([worker(), worker()])
+    expect(last).toBeGreaterThan(30)
+  }, 120_000)
 
   it('kill -9 of a push at each request: the hub holds the old or the new', async () => {
     const server = await hub()
@@ -150,28 +160,32 @@ describe('processes', () => {
     expect(same(await stateOf(server, 'me/sst2'), fresh.files)).toBe(true)
   })
 
-  it('kill -9 of the hub during pushes: after a restart it holds the old or the new, and nothing half', async () => {
-    const dir = await folder()
-    const [old, fresh] = [await bigFolder(1), await bigFolder(2)]
+  it('kill -9 of the hub at each change of its disk: after a restart it holds the old or the new, and nothing half', async () => {
     const tokens = { [TOKEN]: { name: 'me', role: 'write', orgs: [] } }
-    for (let delay = 5; delay <= 125; delay += 40) {
-      const first = await hub({ dir })
-      await pushPrompt({ dir: old.dir, repo: 'me/sst2', hubUrl: first.url, token: TOKEN })
-      await first.close()
-      const child = start({ op: 'hub', dir, tokens })
-      const { url } = (await child.result) as { url: string }
-      const push = pushPrompt({ dir: fresh.dir, repo: 'me/sst2', hubUrl: url, token: TOKEN, attempts: 1 }).catch(() => undefined)
-      await new Promise((done) => setTimeout(done, delay))
+    const [old, fresh] = [await bigFolder(1, 1000), await bigFolder(2, 1000)]
+    const first = await hub()
+    await pushPrompt({ dir: old.dir, repo: 'me/sst2', hubUrl: first.url, token: TOKEN })
+    await first.close()
+    const outcomes: string[] = []
+    for (let killAt = 1; outcomes.at(-1) !== 'pushed' && killAt < 100; killAt += 1) {
+      const dir = await folder()
+      await cp(first.dir, dir, { recursive: true })
+      const child = start({ op: 'hub', dir, tokens }, killAt)
+      const started = (await child.result) as { url: string } | undefined
+      const push = started && pushPrompt({ dir: fresh.dir, repo: 'me/sst2', hubUrl: started.url, token: TOKEN, attempts: 1 })
+      const pushed = await push?.catch(codeOf)
+      outcomes.push(typeof pushed === 'object' ? 'pushed' : (pushed ?? 'not started'))
       child.process.kill('SIGKILL')
-      await push
       const again = await hub({ dir })
       const state = await stateOf(again, 'me/sst2')
-      expect(same(state, old.files) || same(state, fresh.files)).toBe(true)
+      expect(same(state, outcomes.at(-1) === 'pushed' ? fresh.files : old.files) || same(state, fresh.files)).toBe(true)
       await pushPrompt({ dir: fresh.dir, repo: 'me/sst2', hubUrl: again.url, token: TOKEN })
       expect(same(await stateOf(again, 'me/sst2'), fresh.files)).toBe(true)
       expect((await readdir(dir, { recursive: true })).filter((name) => name.endsWith('.unfinished'))).toEqual([])
       await again.close()
     }
+    expect(outcomes.at(-1)).toBe('pushed')
+    expect(new Set(outcomes)).toEqual(new Set(['not started', 'hub-unreachable', 'pushed']))
   })
 
   it.each(['push', 'pull'] as const)(
@@ -223,17 +237,17 @@ describe('processes', () => {
     const dir = await folder()
     const child = start({ op: 'hub', dir, tokens: {} })
     const { url } = (await child.result) as { url: string }
-    await writeFile(join(dir, 'half.unfinished'), 'what the first is writing')
+    await writeFile(join(dir, 'half+vm-1-a.unfinished'), 'what the first is writing')
     await expect(hub({ dir })).rejects.toMatchObject({
       code: 'hub-server-busy',
       message: expect.stringContaining(`process ${child.process.pid}`),
     })
-    expect(await readdir(dir)).toContain('half.unfinished')
+    expect(await readdir(dir)).toContain('half+vm-1-a.unfinished')
     expect((await fetch(`${url}/api/models`)).status).toBe(200)
     child.process.kill('SIGKILL')
     const next = await hub({ dir })
     await expect(hub({ dir })).rejects.toMatchObject({ code: 'hub-server-busy' })
-    expect(await readdir(dir)).not.toContain('half.unfinished')
+    expect(await readdir(dir)).not.toContain('half+vm-1-a.unfinished')
     await next.close()
     const last = await hub({ dir })
     await next.close() // twice closed, it takes nothing from the last
@@ -241,7 +255,7 @@ describe('processes', () => {
     expect((await fetch(`${last.url}/api/models`)).status).toBe(200)
     // The lock of a dead process that had the number of this one, as the first of every container has.
     const other = await folder()
-    await writeFile(join(other, 'hub.lock'), `${process.pid} ${hostname()}`)
+    await writeFile(join(other, 'hub.lock'), `${process.pid} ${hostname()}\n`)
     expect((await hub({ dir: other })).port).toBeGreaterThan(0)
   })
 
@@ -259,7 +273,7 @@ describe('processes', () => {
       cacheDir,
       'models--me--sst2',
       'blobs',
-      `${id}.${hostname().replace(/[^\w]/g, '_')}-${gone.process.pid}-abc.incomplete`,
+      `${id}+${hostname().replace(/[^\w]/g, '_')}-${gone.process.pid}-abc.incomplete`,
     )
     mkdirSync(join(half, '..'), { recursive: true })
     await writeFile(half, log.subarray(0, 1_000_000))

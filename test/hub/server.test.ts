@@ -363,10 +363,19 @@ describe('on disk', () => {
 
   it('sweeps what a kill left, and passes over what is not its own', async () => {
     const dir = await folder()
-    await mkdir(join(dir, 'models', 'me', 'x.unfinished'), { recursive: true })
+    await mkdir(join(dir, 'models', 'me', 'x+vm-1-a.unfinished'), { recursive: true })
     await mkdir(join(dir, 'models', 'not a name', 'x'), { recursive: true })
     await symlink('/nowhere', join(dir, 'models', 'dangling'))
     const { url } = await hub({ dir })
     expect(await (await fetch(`${url}/api/models`)).json()).toEqual([])
+    expect(await readdir(join(dir, 'models', 'me'))).toEqual([])
+  })
+
+  it('a repository whose name ends as unfinished files do outlives a restart', async () => {
+    const first = await hub()
+    await pushPrompt({ dir: await promptFolder(), repo: 'me/x.unfinished', hubUrl: first.url, token: TOKEN })
+    await first.close()
+    const again = await hub({ dir: first.dir })
+    expect((await fetch(`${again.url}/me/x.unfinished/resolve/main/README.md`)).status).toBe(200)
   })
 })

@@ -49,8 +49,8 @@ export async function openAccounts(dir: string, extra: Readonly<Record<string, A
   if (text === undefined && extra === undefined) {
     const token = `hf_${randomBytes(24).toString('base64url').replace(/[-_]/g, 'x')}`
     stored.push({ name: 'local', role: 'write', orgs: ['*'], tokenSha256: sha256(token) })
-    await writeAtomic(join(dir, 'token'), token, 0o600)
-    await writeAtomic(file, `${JSON.stringify(stored, undefined, 2)}\n`, 0o600)
+    await writeAtomic(join(dir, 'token'), token, { mode: 0o600 })
+    await writeAtomic(file, `${JSON.stringify(stored, undefined, 2)}\n`, { mode: 0o600 })
   }
   const all = [
     ...stored,

@@ -3,7 +3,7 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { openRepository, type Call, type Handler, type RepoAddress } from './call.ts'
-import { unfinishedName } from '../disk.ts'
+import { unfinishedName } from '../unfinished.ts'
 import { badRequest, isObject, readObject, Refusal, sendJson } from './http.ts'
 import { LFS_BATCH, LFS_OBJECT_BYTES, UPLOAD_SECONDS } from './limits.ts'
 import { SHA256 } from './names.ts'
@@ -58,7 +58,7 @@ async function receive(call: Call, path: string, oid: string, size: number): Pro
         got += part.length
         if (got > size) break
         hash.update(part)
-        await file.write(part)
+        await file.appendFile(part) // unlike write, this never stops half-way without a word
       }
       await file.sync()
     } finally {

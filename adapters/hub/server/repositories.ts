@@ -1,7 +1,8 @@
 /** All repositories of a local hub, by kind and `owner/name`. */
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { namesIn, readText, unfinishedName, writeAtomic } from '../disk.ts'
+import { namesIn, readText, writeAtomic } from '../disk.ts'
+import { unfinishedName } from '../unfinished.ts'
 import { parseJson } from './http.ts'
 import { checkName, isName, type RepoKind } from './names.ts'
 import { Repository, type Commit, type Settings } from './repository.ts'

@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { HubError } from '../../../src/errors.ts'
 import { openAccounts, type Account, type Accounts } from './accounts.ts'
 import type { Call, HubState } from './call.ts'
-import { readText, sha256, sweep } from '../disk.ts'
-import { tryLock } from '../lock.ts'
+import { sha256 } from '../disk.ts'
+import { holderOf, tryLock } from '../lock.ts'
 import { systemClock } from '../retry.ts'
+import { sweep } from '../unfinished.ts'
 import { Refusal, sendRefusal } from './http.ts'
 import { UPLOAD_SECONDS } from './limits.ts'
 import { refusalPage, wantsPage } from './pages/pages.ts'
@@ -120,8 +121,11 @@ async function holdFolder(dir: string): Promise<() => Promise<void>> {
     if (tries === TRIES) break
     await systemClock.sleep(TRY_MS)
   }
-  const holder = (await readText(path))?.split(' ')[0] ?? 'unknown'
-  throw new HubError('hub-server-busy', `Another hub (process ${holder}) serves ${dir}: use that one, stop it, or choose another --dir.`)
+  const holder = await holderOf(path).catch(() => undefined)
+  throw new HubError(
+    'hub-server-busy',
+    `Another hub (process ${holder?.pid ?? 'unknown'}) serves ${dir}: use that one, stop it, or choose another --dir.`,
+  )
 }
 
 /**

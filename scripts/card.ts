@@ -38,8 +38,8 @@ export const card: Command = command({
     }
     if (preview !== undefined) {
       const { previewCard } = await import('../adapters/compose/preview.ts')
-      const { writeAtomic } = await import('../adapters/hub/disk.ts')
-      await writeAtomic(preview, await previewCard(await renderCardFiles(dir, options), dir))
+      const { replaceFile } = await import('../adapters/disk/replace.ts')
+      await replaceFile(preview, await previewCard(await renderCardFiles(dir, options), dir))
       out.line(`wrote ${preview}`)
       out.result({ written: [preview] })
       return

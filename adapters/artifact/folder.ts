@@ -1,9 +1,10 @@
 /** The artifact as a folder: written beside and checked before it takes its place, read with caps on every size. */
-import { createHash, randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FormatError } from '../../src/errors.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { replaceFile } from '../disk/replace.ts'
 import {
   CARD_FILE,
   checkHashes,
@@ -77,7 +78,6 @@ export type WriteOptions = Omit<FormatOptions, 'sha256' | 'log'> & {
  */
 export async function writePromptFolder(prompt: SoftPrompt, dir: string, options: WriteOptions = {}): Promise<Files> {
   const { log, ...rest } = options
-  await mkdir(dir, { recursive: true })
   const logged = log === undefined ? undefined : await readFile(join(dir, log)).catch(() => undefined)
   const files = await formatArtifact(prompt, { ...rest, sha256, ...(logged ? { log: logged } : {}) })
   // What is about to be written has to be readable: checked before anything is touched.
@@ -89,21 +89,6 @@ export async function writePromptFolder(prompt: SoftPrompt, dir: string, options
 
 /** Writes files into a folder, each in one step, the manifest last. */
 export async function writeFilesInto(dir: string, files: Files): Promise<void> {
-  await mkdir(dir, { recursive: true })
   const ordered = [...files].toSorted(([a], [b]) => Number(a === MANIFEST_FILE) - Number(b === MANIFEST_FILE))
   for (const [name, bytes] of ordered) await replaceFile(join(dir, name), bytes)
-}
-
-/** Puts bytes in a file's place in one step: a crash leaves the old file or the new one. */
-export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-  const beside = `${path}.${randomUUID()}.part`
-  try {
-    await writeFile(beside, bytes, { flag: 'wx' })
-    const handle = await open(beside, 'r+')
-    await handle.sync().finally(() => handle.close())
-    await rename(beside, path)
-  } catch (error) {
-    await rm(beside, { force: true })
-    throw error
-  }
 }

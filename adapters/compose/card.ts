@@ -9,7 +9,8 @@ import { parseLog, type CardFacts } from '../../src/card/facts.ts'
 import { compareFingerprint } from '../../src/prompt/fingerprint.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
 import { lengthOf, widthOf } from '../../src/prompt/soft-prompt.ts'
-import { readText, writeAtomic } from '../hub/disk.ts'
+import { readText } from '../disk/read.ts'
+import { replaceFile } from '../disk/replace.ts'
 import { CONFIG_FILE, LOG_FILE, MANIFEST_FILE, TENSOR_FILE } from '../artifact/artifact.ts'
 import { sha256 } from '../artifact/folder.ts'
 import { formatManifest } from '../artifact/manifest.ts'
@@ -134,7 +135,7 @@ export async function writeCard(dir: string, options: CardOptions = {}): Promise
   for (const [name, text] of await render(dir, options)) {
     const path = join(dir, name)
     if ((await readFile(path, 'utf8').catch(() => undefined)) === text) continue
-    await writeAtomic(path, text)
+    await replaceFile(path, text)
     changed.push(name)
   }
   return changed

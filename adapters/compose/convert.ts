@@ -16,7 +16,8 @@ import {
   textOf,
   type Files,
 } from '../artifact/artifact.ts'
-import { replaceFile, sha256, writeFilesInto } from '../artifact/folder.ts'
+import { sha256, writeFilesInto } from '../artifact/folder.ts'
+import { replaceFile } from '../disk/replace.ts'
 import { formatNpy } from '../google/npy.ts'
 import { formatOnnxAdapter } from '../onnx-adapter/onnx-adapter.ts'
 import { writeBundle } from '../tar/bundle.ts'

@@ -13,7 +13,8 @@ import { promptedPipeline, type PromptedPipeline } from '../transformers/prompte
 import { openEncoder, sessionOf } from './attach-prompts.ts'
 import { checkOnnxBase } from './onnx-base.ts'
 import type { LayerCounts } from './onnx-fingerprint.ts'
-import { exists, type HubAccessOptions } from './onnx-folder.ts'
+import { exists } from '../disk/read.ts'
+import type { HubAccessOptions } from './onnx-folder.ts'
 import { openPrompt } from './open-prompt.ts'
 import { findOrExportOnnx } from './own-export.ts'
 

@@ -24,13 +24,6 @@ const isThere = (path: string, kind: 'isDirectory' | 'isFile'): Promise<boolean>
     () => false,
   )
 
-/** Whether a string is a path that exists. */
-export const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
 /**
  * The folder whose `onnx/` holds the base's encoder and merged decoder.
  * @param variants endings of the file names: `` (float), `_quantized`, …; encoder's and decoder's

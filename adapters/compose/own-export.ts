@@ -1,10 +1,12 @@
 /** The last resort for a base without ONNX files anywhere: our own export of its PyTorch weights, made once, kept beside the Hub cache. */
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ConfigError, SoftPromptError } from '../../src/errors.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
-import { exists, findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
+import { exists } from '../disk/read.ts'
+import { clearAbandoned, unfinishedName } from '../disk/unfinished.ts'
+import { findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
 
 export interface OnnxFolder {
   readonly dir: string
@@ -67,7 +69,8 @@ async function weightsOf(base: BaseModel, hub: HubAccessOptions): Promise<{ read
 async function exportOnce(from: string, out: string): Promise<string> {
   if (await exists(out)) return out
   await mkdir(dirname(out), { recursive: true })
-  const made = await mkdtemp(`${out}.`)
+  await clearAbandoned(dirname(out), basename(out))
+  const made = unfinishedName(out)
   try {
     const { exportOnnx } = await import('./export.ts')
     await exportOnnx(from, made)

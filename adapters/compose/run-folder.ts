@@ -1,11 +1,13 @@
 /** What a run keeps on disk, in `checkpoint/` of its folder: the state (of all prompts, where several train together), replaced in one rename, and the log, appended. An artifact beside it stays whole meanwhile. */
-import { appendFile, open, readFile, rename, rm } from 'node:fs/promises'
+import { appendFile, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, MismatchError } from '../../src/errors.ts'
 import { parseCheckpoint, formatCheckpoint } from '../../src/train/checkpoint.ts'
 import type { LogLine } from '../../src/train/events.ts'
 import type { TrainState } from '../../src/train/state.ts'
-import { holderOf, tryLock } from '../hub/lock.ts'
+import { holderOf, tryLock } from '../disk/lock.ts'
+import { readIfThere } from '../disk/read.ts'
+import { replaceFile } from '../disk/replace.ts'
 
 export interface RunFolder {
   /** The state to go on from; undefined for a new run. */
@@ -18,39 +20,18 @@ export interface RunFolder {
   close(): Promise<void>
 }
 
-const missing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
-
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return readFile(path).catch((error: unknown) => {
-    if (missing(error)) return undefined
-    throw error
-  })
-}
-
-/** Writes beside, flushes to the disk, renames: a crash or a full disk at any point leaves the file before. */
-async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-  const beside = `${path}.tmp`
-  try {
-    const file = await open(beside, 'w')
-    try {
-      await file.writeFile(bytes)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(beside, path)
-  } catch (cause) {
-    await rm(beside, { force: true })
-    throw unwritten(path, cause)
-  }
-}
-
 const unwritten = (path: string, cause: unknown): ConfigError =>
   new ConfigError(
     'run-write',
     `${path} cannot be written (${(cause as Error).message}). The last checkpoint is whole: make room, then go on with --resume.`,
     { cause },
   )
+
+async function write(path: string, bytes: Uint8Array): Promise<void> {
+  await replaceFile(path, bytes).catch((cause: unknown) => {
+    throw unwritten(path, cause)
+  })
+}
 
 interface RunFolderOptions {
   readonly resume?: boolean
@@ -67,8 +48,8 @@ export async function openRunFolder(dir: string, lanes: number, options: RunFold
     throw new ConfigError('out-write', `${dir} cannot be written (${(cause as Error).message}). Choose another folder.`, { cause })
   })
   if (!release) {
-    const holder = await holderOf(lock).catch(() => undefined)
-    const who = holder ? `process ${holder.pid} on ${holder.host}` : 'it is only starting'
+    const holder = await holderOf(lock)
+    const who = holder ? `process ${holder.pid} on ${holder.host}` : 'it has just ended'
     throw new ConfigError(
       'out-busy',
       `Another run (${who}) trains into ${dir}. Wait for it, stop it, or choose another folder. One that was killed on another machine holds it for half a minute.`,
@@ -108,12 +89,12 @@ async function openHeld(dir: string, lanes: number, options: RunFolderOptions): 
   }
   for (let lane = 0; lane < lanes; lane++) {
     const lines = saved ? linesUpTo(await readIfThere(logPath(lane)), saved[lane]?.step ?? 0) : ''
-    await replaceFile(logPath(lane), new TextEncoder().encode(lines))
+    await write(logPath(lane), new TextEncoder().encode(lines))
   }
   return {
     saved,
-    save: (states) => replaceFile(path, formatCheckpoint(states)),
-    publishLog: async (lane, to) => replaceFile(to, await readFile(logPath(lane))),
+    save: (states) => write(path, formatCheckpoint(states)),
+    publishLog: async (lane, to) => write(to, await readFile(logPath(lane))),
     log: (lane, line) =>
       appendFile(logPath(lane), `${JSON.stringify(line)}\n`).catch((cause: unknown) => {
         throw unwritten(logPath(lane), cause)

@@ -7,10 +7,11 @@ import { createReadStream } from 'node:fs'
 import { copyFile, lstat, mkdir, readFile, readlink, rename, rm, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { isMissing, readText, writeAtomic } from './disk.ts'
+import { isMissing, readText } from '../disk/read.ts'
+import { writeAtomic } from '../disk/replace.ts'
+import { clearAbandoned, unfinishedName } from '../disk/unfinished.ts'
 import { checkRemotePath } from './files.ts'
 import { isCommit, type Digest, type RemoteFile, type RepoRef } from './remote.ts'
-import { clearAbandoned, unfinishedName } from './unfinished.ts'
 
 /** Blobs up to this size are hashed again each time they are used; larger ones were verified when they were written. */
 export const REHASH_BYTES: number = 16 << 20

@@ -11,7 +11,7 @@ import { bearer, shownUrl } from './errors.ts'
 import { readRefusal, TIMEOUT_MS, transportError, type HubAccess } from './fetch.ts'
 import type { RemoteFile, RepoRef } from './remote.ts'
 import { ATTEMPTS, Passing, systemClock, withRetries } from './retry.ts'
-import { isAlive, unfinishedName, writerOf } from './unfinished.ts'
+import { isAlive, unfinishedName, writerOf } from '../disk/unfinished.ts'
 
 /** As in Python. */
 const INCOMPLETE = '.incomplete'

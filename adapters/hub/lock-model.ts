@@ -2,7 +2,7 @@
 import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { sha256Of } from './disk.ts'
+import { sha256Of } from './digest.ts'
 import { checkLocked, readLock, withLocked, writeLock, type Locked, type LockedFile } from './lockfile.ts'
 import type { Digest } from './remote.ts'
 import type { Snapshot } from './snapshot.ts'

@@ -1,9 +1,9 @@
 /** `prompts.lock.json`: the prompts and base models an app uses, by commit and sha256 of each file. */
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { isMissing, writeAtomic } from './disk.ts'
-import { withLock } from './lock.ts'
+import { withLock } from '../disk/lock.ts'
+import { readText } from '../disk/read.ts'
+import { replaceFile } from '../disk/replace.ts'
 import { systemClock } from './retry.ts'
 
 export interface LockedFile {
@@ -54,12 +54,8 @@ const EMPTY: Lock = { version: 1, prompts: {}, models: {} }
 
 /** The lock; an empty one where there is no file. */
 export async function readLock(path: string): Promise<Lock> {
-  try {
-    return parseLock(await readFile(path, 'utf8'), path)
-  } catch (error) {
-    if (isMissing(error)) return EMPTY
-    throw error
-  }
+  const text = await readText(path)
+  return text === undefined ? EMPTY : parseLock(text, path)
 }
 
 /** The lock with one entry more or another one; keys sorted, so that diffs stay small. */
@@ -73,7 +69,7 @@ export async function writeLock(path: string, change: (lock: Lock) => Lock): Pro
   await withLock(`${resolve(path)}.lock`, systemClock, undefined, async () => {
     const old = await readLock(path)
     const text = `${JSON.stringify(change(old), undefined, 2)}\n`
-    if (text !== `${JSON.stringify(old, undefined, 2)}\n`) await writeAtomic(path, text)
+    if (text !== `${JSON.stringify(old, undefined, 2)}\n`) await replaceFile(path, text)
   })
 }
 

@@ -2,10 +2,11 @@
 import { copyFile, lstat, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { exists, sha256 } from './disk.ts'
+import { withLock } from '../disk/lock.ts'
+import { exists } from '../disk/read.ts'
+import { sha256 } from './digest.ts'
 import { promptFileLimit, selectPromptFiles } from './files.ts'
 import { checkLocked, readLock, withLocked, writeLock, type LockedFile } from './lockfile.ts'
-import { withLock } from './lock.ts'
 import { systemClock } from './retry.ts'
 import { fetchSnapshot, type Snapshot, type SnapshotOptions } from './snapshot.ts'
 

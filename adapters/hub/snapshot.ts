@@ -17,7 +17,7 @@ import {
 } from './cache.ts'
 import type { HubAccess } from './fetch.ts'
 import { checkRepoId } from './files.ts'
-import { withLock } from './lock.ts'
+import { withLock } from '../disk/lock.ts'
 import { isCommit, listRemote, resolveCommit, type RemoteFile, type RepoRef, type RepoType } from './remote.ts'
 import { systemClock } from './retry.ts'
 

@@ -1,8 +1,8 @@
 /** A `.tar.gz` of one prompt or of a pack of several: read in memory within bounds, written beside and renamed. */
-import { randomUUID } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'
 import { FormatError } from '../../src/errors.ts'
+import { replaceFile } from '../disk/replace.ts'
 import { checkFolder, formatBundle, type Bundle } from './format.ts'
 import { parseTar } from './tar.ts'
 
@@ -95,22 +95,9 @@ export async function readBundle(path: string): Promise<Bundle> {
   }
 }
 
-/** Writes a bundle: beside, synced, read back, renamed. */
+/** Writes a bundle that was read back. */
 export async function writeBundle(path: string, prompts: Bundle): Promise<void> {
   const bytes = formatBundle(prompts)
   parseBundle(bytes)
-  const beside = `${path}.${randomUUID()}.part`
-  try {
-    const file = await open(beside, 'wx')
-    try {
-      await file.writeFile(bytes)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(beside, path)
-  } catch (error) {
-    await rm(beside, { force: true })
-    throw error
-  }
+  await replaceFile(path, bytes)
 }

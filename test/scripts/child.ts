@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly stdin?: string
   /** The largest file the command may write. */
   readonly fileKb?: number
+  /** The change of the disk at which it is killed with -9. */
+  readonly killAt?: number
 }
 
 export interface Compiled {
@@ -17,7 +19,7 @@ export interface Compiled {
   /** Runs a command to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<{ code: number | null; stdout: string; stderr: string }>
   /** Starts a command. */
-  start(args: readonly string[]): ChildProcess
+  start(args: readonly string[], options?: RunOptions): ChildProcess
   remove(): void
 }
 
@@ -36,10 +38,13 @@ export function compile(): Compiled {
   ])
   if (!existsSync(join(dir, 'scripts/soft-prompts.js'))) throw new Error(`tsc wrote nothing: ${String(built.stdout)}`)
   const script = join(dir, 'scripts/soft-prompts.js')
-  const start = (args: readonly string[], { fileKb }: RunOptions = {}): ChildProcess =>
-    fileKb === undefined
-      ? spawn(process.execPath, [script, ...args], { cwd: root, stdio: 'pipe' })
-      : spawn('bash', ['-c', `ulimit -f ${fileKb} && exec "$@"`, 'bash', process.execPath, script, ...args], { cwd: root, stdio: 'pipe' })
+  const start = (args: readonly string[], { fileKb, killAt }: RunOptions = {}): ChildProcess => {
+    const options = { cwd: root, stdio: 'pipe', env: { ...process.env, KILL_AT: String(killAt) } } as const
+    const node = [...(killAt === undefined ? [] : ['--import', join(root, 'test/kill-at.mjs')]), script, ...args]
+    return fileKb === undefined
+      ? spawn(process.execPath, node, options)
+      : spawn('bash', ['-c', `ulimit -f ${fileKb} && exec "$@"`, 'bash', process.execPath, ...node], options)
+  }
   return {
     script,
     start,

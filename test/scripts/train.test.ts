@@ -87,13 +87,14 @@ describe('train', () => {
     let kills = 0
     for (let round = 0; kills < KILLS; round++) {
       for (const out = `killed-${round}`; ; kills++) {
-        const child = cli.start(args(out, '--resume'))
+        // moments spread over a run's own length, and amid changes of the disk, which they seldom meet
+        const amid = kills % 2 === 1
+        const child = cli.start(args(out, '--resume'), amid ? { killAt: 1 + Math.floor(Math.random() * 60) } : {})
         child.stdout?.resume()
         child.stderr?.resume()
         child.stdin?.end()
         const closed = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)))
-        // moments spread over a run's own length
-        const timer = setTimeout(() => child.kill('SIGKILL'), Math.random() * length)
+        const timer = setTimeout(() => child.kill('SIGKILL'), amid ? 1e6 : Math.random() * length)
         const code = await closed
         clearTimeout(timer)
         if (code === 0) break

@@ -2,7 +2,7 @@
 import { checkCardData, readCardData } from '../../../src/card/front-matter.ts'
 import { SoftPromptError } from '../../../src/errors.ts'
 import type { Call } from './call.ts'
-import { sha1 } from '../disk.ts'
+import { sha1 } from '../digest.ts'
 import { readObject, Refusal, sendJson } from './http.ts'
 
 const NOBODY = { canPay: false, avatarUrl: '', periodEnd: null }

@@ -2,7 +2,9 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { join } from 'node:path'
 import { isObject, parseJson, Refusal } from './http.ts'
-import { readText, sha256, writeAtomic } from '../disk.ts'
+import { readText } from '../../disk/read.ts'
+import { writeAtomic } from '../../disk/replace.ts'
+import { sha256 } from '../digest.ts'
 
 export interface Account {
   readonly name: string

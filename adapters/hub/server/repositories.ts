@@ -1,8 +1,9 @@
 /** All repositories of a local hub, by kind and `owner/name`. */
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { namesIn, readText, writeAtomic } from '../disk.ts'
-import { unfinishedName } from '../unfinished.ts'
+import { namesIn, readText } from '../../disk/read.ts'
+import { writeAtomic } from '../../disk/replace.ts'
+import { unfinishedName } from '../../disk/unfinished.ts'
 import { parseJson } from './http.ts'
 import { checkName, isName, type RepoKind } from './names.ts'
 import { Repository, type Commit, type Settings } from './repository.ts'

@@ -4,7 +4,9 @@
  */
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { exists, gitBlobId, namesIn, readText, sha1, writeAtomic } from '../disk.ts'
+import { exists, namesIn, readText } from '../../disk/read.ts'
+import { writeAtomic } from '../../disk/replace.ts'
+import { gitBlobId, sha1 } from '../digest.ts'
 import { badRequest, parseJson, Refusal } from './http.ts'
 import { checkRef, COMMIT, type RepoKind } from './names.ts'
 

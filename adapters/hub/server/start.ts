@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { HubError } from '../../../src/errors.ts'
 import { openAccounts, type Account, type Accounts } from './accounts.ts'
 import type { Call, HubState } from './call.ts'
-import { sha256 } from '../disk.ts'
-import { holderOf, tryLock } from '../lock.ts'
+import { holderOf, tryLock } from '../../disk/lock.ts'
+import { sweep } from '../../disk/unfinished.ts'
+import { sha256 } from '../digest.ts'
 import { systemClock } from '../retry.ts'
-import { sweep } from '../unfinished.ts'
 import { Refusal, sendRefusal } from './http.ts'
 import { UPLOAD_SECONDS } from './limits.ts'
 import { refusalPage, wantsPage } from './pages/pages.ts'
@@ -121,7 +121,7 @@ async function holdFolder(dir: string): Promise<() => Promise<void>> {
     if (tries === TRIES) break
     await systemClock.sleep(TRY_MS)
   }
-  const holder = await holderOf(path).catch(() => undefined)
+  const holder = await holderOf(path)
   throw new HubError(
     'hub-server-busy',
     `Another hub (process ${holder?.pid ?? 'unknown'}) serves ${dir}: use that one, stop it, or choose another --dir.`,

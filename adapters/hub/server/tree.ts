@@ -1,6 +1,6 @@
 /** `/api/models/R/tree/REV/PATH` in pages, and `/api/models/R/paths-info/REV`. */
 import { openRepository, splitRevision, type Handler } from './call.ts'
-import { sha1 } from '../disk.ts'
+import { sha1 } from '../digest.ts'
 import { badRequest, readFormOrJson, Refusal, sendJson } from './http.ts'
 import { TREE_PAGE } from './limits.ts'
 import { pointerOf, type Commit, type Entry, type Origin } from './repository.ts'

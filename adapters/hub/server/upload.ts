@@ -1,7 +1,7 @@
 /** `/api/models/R/preupload/BRANCH` and `/api/models/R/commit/BRANCH`: how a change arrives. */
 import { extname } from 'node:path'
 import { openRepository, type Call, type Handler, type RepoAddress } from './call.ts'
-import { gitBlobIdOf } from '../disk.ts'
+import { gitBlobIdOf } from '../digest.ts'
 import { badRequest, isObject, parseJson, readBody, readObject, Refusal, sendJson, type JsonObject } from './http.ts'
 import { COMMIT_BODY_BYTES, INLINE_FILE_BYTES, REGULAR_FILE_BYTES, REPO_FILES } from './limits.ts'
 import { checkPath, checkRef, SHA256 } from './names.ts'

@@ -3,10 +3,10 @@
  * it saves bandwidth only: that no half or mixed file is ever seen rests on unique names, digests and rename.
  */
 import { hostname } from 'node:os'
-import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, open, rm, stat, utimes } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { isMissing } from './disk.ts'
-import type { Clock } from './retry.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isMissing, readText } from './read.ts'
 import { isAlive } from './unfinished.ts'
 
 /** A lock of another machine that was not touched for so long is taken to be dead. */
@@ -18,10 +18,14 @@ const POLL_MS = 50
 
 const nameOf = (pid: number, host: string): string => `${pid} ${host}\n`
 
-/** Who holds a lock, while it is being taken nobody. */
+/** Who holds a lock; nobody does while it is being taken. */
 export async function holderOf(path: string): Promise<{ pid: number; host: string } | undefined> {
-  const [, pid, host] = /^(\d+) (.+)\n$/.exec(await readFile(path, 'utf8')) ?? []
+  const [, pid, host] = /^(\d+) (.+)\n$/.exec((await readText(path)) ?? '') ?? []
   return pid === undefined || host === undefined ? undefined : { pid: Number(pid), host }
+}
+
+interface Clock {
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
 /** Locks of this process. */
@@ -84,7 +88,10 @@ async function takeFromDead(path: string): Promise<boolean> {
 /** Takes the lock, a dead process's too; undefined where a living one holds it. @returns what gives it back */
 export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
   await mkdir(dirname(path), { recursive: true })
-  if (!(await take(path)) && !(await takeFromDead(path))) return undefined
+  while (!(await take(path)) && !(await takeFromDead(path))) {
+    if (await holderOf(path)) return undefined
+    await sleep(POLL_MS)
+  }
   const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS)
   beat.unref()
   let isHeld = true

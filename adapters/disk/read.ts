@@ -1,0 +1,35 @@
+/** Reading what may not be there. */
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { isUnfinished } from './unfinished.ts'
+
+export const isMissing = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+
+/** The file's bytes, or undefined where there is none. */
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+/** The file's text, or undefined where there is none. */
+export const readText = async (path: string): Promise<string | undefined> => (await readIfThere(path))?.toString('utf8')
+
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+/** Names in a folder; none where it does not exist. */
+export async function namesIn(path: string): Promise<string[]> {
+  try {
+    return (await readdir(path)).filter((name) => !isUnfinished(name)).toSorted()
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}

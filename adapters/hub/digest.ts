@@ -1,0 +1,24 @@
+/** Digests of bytes and of files, as git and the Hub name them. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+
+export const sha1 = (bytes: Uint8Array | string): string => createHash('sha1').update(bytes).digest('hex')
+export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
+
+/** The id git gives a file of these bytes. */
+export const gitBlobId = (bytes: Uint8Array): string => createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex')
+
+/** The git blob id of a file, read as a stream. */
+export async function gitBlobIdOf(path: string): Promise<string> {
+  const hash = createHash('sha1').update(`blob ${(await stat(path)).size}\0`)
+  for await (const part of createReadStream(path)) hash.update(part as Buffer)
+  return hash.digest('hex')
+}
+
+/** The sha256 of a file, read as a stream. */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const part of createReadStream(path)) hash.update(part as Buffer)
+  return hash.digest('hex')
+}

@@ -143,6 +143,14 @@ export const train: Command = command({
     if (dataset === undefined && (config ?? devSplit) !== undefined) {
       throw new ConfigError('data-none', '--config and --dev-split are parts of a --dataset. Name it, or give files by --data and --dev.')
     }
+    const evaluates = [dev, devSplit, tasks, flags.holdOut].some((each) => each !== undefined)
+    const idle = (['patience', 'failures'] as const).find((name) => flags[name])
+    if (!evaluates && idle !== undefined) {
+      throw new ConfigError(
+        'dev-none',
+        `--${idle} is about evaluations, and there are no rows for them. Name some by --dev FILE, or keep some apart by --hold-out N.`,
+      )
+    }
     const stop = new AbortController()
     const ofDataset = (name: string): object => ({ repo: dataset, split: name, signal: stop.signal, ...said({ config }) })
     let started = false

@@ -244,6 +244,18 @@ describe('train', () => {
   it('passes over no flag that would do nothing', async () => {
     const { code, stderr } = await cli.run(args('flags', '--dev-split', 'validation'))
     expect([code, stderr]).toEqual([1, expect.stringMatching(/--dataset.*\[data-none\]/)])
+    const blind = await cli.run([
+      'train',
+      '--model',
+      model,
+      '--data',
+      join(dir, 'train.jsonl'),
+      '--out',
+      join(dir, 'blind'),
+      '--patience',
+      '2',
+    ])
+    expect([blind.code, blind.stderr]).toEqual([1, expect.stringMatching(/--patience.*--hold-out N.*\[dev-none\]/)])
   })
 
   it('names the line of a bad row', async () => {

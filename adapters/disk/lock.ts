@@ -2,12 +2,11 @@
  * One process at a time downloads a blob, serves a hub's folder, trains into a folder. A lock is a file made with O_EXCL that names its process. For downloads
  * it saves bandwidth only: that no half or mixed file is ever seen rests on unique names, digests and rename.
  */
-import { hostname } from 'node:os'
 import { mkdir, open, rm, stat, utimes } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { formatProcess, isGone, parseProcess, thisProcess, type Process } from './processes.ts'
 import { isMissing, readText } from './read.ts'
-import { isAlive } from './unfinished.ts'
 
 /** A lock of another machine that was not touched for so long is taken to be dead. */
 const STALE_MS = 30_000
@@ -16,30 +15,24 @@ const NAMELESS_MS = 1_000
 const BEAT_MS = 5_000
 const POLL_MS = 50
 
-const nameOf = (pid: number, host: string): string => `${pid} ${host}\n`
-
 /** Who holds a lock; nobody does while it is being taken. */
-export async function holderOf(path: string): Promise<{ pid: number; host: string } | undefined> {
-  const [, pid, host] = /^(\d+) (.+)\n$/.exec((await readText(path)) ?? '') ?? []
-  return pid === undefined || host === undefined ? undefined : { pid: Number(pid), host }
+export async function holderOf(path: string): Promise<Process | undefined> {
+  const text = (await readText(path)) ?? ''
+  return text.endsWith('\n') ? parseProcess(text.trimEnd()) : undefined
 }
 
 interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** Locks of this process. */
-const held = new Set<string>()
-
 async function take(path: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx')
-    held.add(resolve(path))
     try {
-      await file.writeFile(nameOf(process.pid, hostname()))
+      await file.writeFile(`${formatProcess(thisProcess())}\n`)
     } catch (error) {
       // A lock that names nobody would hold up everybody for a while.
-      await giveBack(path)
+      await remove(path)
       throw error
     } finally {
       await file.close()
@@ -54,9 +47,7 @@ async function take(path: string): Promise<boolean> {
 async function isDead(path: string): Promise<boolean> {
   try {
     const holder = await holderOf(path)
-    const isOurMachine = holder?.host === hostname()
-    // After a restart (in a container above all) our own number may be that of the dead.
-    if (isOurMachine && !(holder.pid === process.pid ? held.has(resolve(path)) : isAlive(holder.pid))) return true
+    if (holder && isGone(holder)) return true
     return Date.now() - (await stat(path)).mtimeMs > (holder ? STALE_MS : NAMELESS_MS)
   } catch (error) {
     if (isMissing(error)) return false
@@ -64,24 +55,21 @@ async function isDead(path: string): Promise<boolean> {
   }
 }
 
-async function giveBack(path: string): Promise<void> {
-  await rm(path, { force: true })
-  held.delete(resolve(path))
-}
+const remove = (path: string): Promise<void> => rm(path, { force: true })
 
 /** One process at a time clears a dead lock away: another would take the lock that was made since with it. */
 async function takeFromDead(path: string): Promise<boolean> {
   if (!(await isDead(path))) return false
   const clearing = `${path}.clearing`
   if (!(await take(clearing))) {
-    if (await isDead(clearing)) await rm(clearing, { force: true })
+    if (await isDead(clearing)) await remove(clearing)
     return false
   }
   try {
-    if (await isDead(path)) await rm(path, { force: true })
+    if (await isDead(path)) await remove(path)
     return await take(path)
   } finally {
-    await giveBack(clearing)
+    await remove(clearing)
   }
 }
 
@@ -100,7 +88,7 @@ export async function tryLock(path: string): Promise<(() => Promise<void>) | und
     // Given back twice, it may be another's by then.
     if (!isHeld) return
     isHeld = false
-    await giveBack(path)
+    await remove(path)
   }
 }
 

@@ -1,43 +1,37 @@
-/** Names of files that are being written: each says which process of which machine writes it, so that what a killed one left can be told. */
+/** Names of files that are being written: each says who writes it, so that what a killed process left can be told. */
 import { randomBytes } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { formatProcess, isGone, parseProcess, thisProcess } from './processes.ts'
 
 const UNFINISHED = '.unfinished'
 
-const machine = (): string => hostname().replace(/[^\w]/g, '_')
+/** This module, in this thread: a process may have several threads, and several copies of this package. */
+const ME = randomBytes(6).toString('hex')
+let count = 0
 
-/** `PATH+MACHINE-PID-RANDOM.unfinished`, or another ending. No repository's and no branch's file has a `+` in its name. */
+/** `PATH+PROCESS.WRITER.COUNT.unfinished`, or another ending. No repository's and no branch's file has a `+` in its name. */
 export function unfinishedName(path: string, ending: string = UNFINISHED): string {
-  return `${path}+${machine()}-${process.pid}-${randomBytes(6).toString('hex')}${ending}`
+  count += 1
+  return `${path}+${formatProcess(thisProcess())}.${ME}.${count}${ending}`
 }
 
-export const isUnfinished = (name: string): boolean => /\+[\w-]*\.unfinished$/.test(name)
+export const isUnfinished = (name: string): boolean => /\+[\w.-]*\.unfinished$/.test(name)
 
-/** The process of this machine that writes `NAME+…ENDING`; undefined for other files and machines. */
-export function writerOf(file: string, name: string, ending: string): number | undefined {
-  const prefix = `${name}+${machine()}-`
-  if (!file.startsWith(prefix) || !file.endsWith(ending)) return undefined
-  const [pid = '', ...rest] = file.slice(prefix.length, -ending.length).split('-')
-  return rest.length === 1 && /^[1-9]\d{0,9}$/.test(pid) ? Number(pid) : undefined
-}
-
-/** Whether a process of this machine lives. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+/** Who writes `NAME+…ENDING`; undefined for other files. */
+export function writerOf(file: string, name: string, ending: string): 'us' | 'another' | 'gone' | undefined {
+  if (!file.startsWith(`${name}+`) || !file.endsWith(ending)) return undefined
+  const [text = '', writer] = file.slice(name.length + 1, -ending.length).split('.')
+  const found = parseProcess(text)
+  if (found === undefined || writer === undefined) return undefined
+  if (isGone(found)) return 'gone'
+  return writer === ME ? 'us' : 'another'
 }
 
 /** Removes what killed processes of this machine left of `NAME`. */
-export async function clearAbandoned(dir: string, name: string, ending: string = UNFINISHED): Promise<void> {
+export async function clearAbandoned(dir: string, name: string): Promise<void> {
   for (const file of await readdir(dir).catch(() => [])) {
-    const pid = writerOf(file, name, ending)
-    if (pid !== undefined && !isAlive(pid)) await rm(join(dir, file), { recursive: true, force: true })
+    if (writerOf(file, name, UNFINISHED) === 'gone') await rm(join(dir, file), { recursive: true, force: true })
   }
 }
 

@@ -30,12 +30,12 @@ export function repoCache(cacheDir: string, { type, name }: RepoRef): RepoCache 
 export const blobPath = ({ dir }: RepoCache, digest: Digest): string => join(dir, 'blobs', digest.hex)
 
 /** What is being written lies among the blobs: all that a snapshot or `refs` holds is taken for whole. */
-const UNFINISHED = 'link'
+const LINK = 'link'
 
-const unfinishedPath = ({ dir }: RepoCache): string => unfinishedName(join(dir, 'blobs', UNFINISHED))
+const unfinishedPath = ({ dir }: RepoCache): string => unfinishedName(join(dir, 'blobs', LINK))
 
 /** Removes what killed processes left, but for downloads, which are taken over. */
-export const clearCache = ({ dir }: RepoCache): Promise<void> => clearAbandoned(join(dir, 'blobs'), UNFINISHED)
+export const clearCache = ({ dir }: RepoCache): Promise<void> => clearAbandoned(join(dir, 'blobs'), LINK)
 
 export const snapshotPath = ({ dir }: RepoCache, commit: string): string => join(dir, 'snapshots', commit)
 

@@ -11,22 +11,20 @@ import { bearer, shownUrl } from './errors.ts'
 import { readRefusal, TIMEOUT_MS, transportError, type HubAccess } from './fetch.ts'
 import type { RemoteFile, RepoRef } from './remote.ts'
 import { ATTEMPTS, Passing, systemClock, withRetries } from './retry.ts'
-import { isAlive, unfinishedName, writerOf } from '../disk/unfinished.ts'
+import { unfinishedName, writerOf } from '../disk/unfinished.ts'
 
 /** As in Python. */
 const INCOMPLETE = '.incomplete'
 
-/** Paths that this process is writing. */
+/** Paths that are being written from here. */
 const writing = new Set<string>()
 
 /** Takes over what a dead process of this machine, or a download that gave up, had of the same file; the rename decides who gets it. */
 async function adopt(path: string, mine: string): Promise<void> {
   const names = await readdir(dirname(path)).catch(() => [])
   for (const name of names) {
-    const pid = writerOf(name, basename(path), INCOMPLETE)
-    if (pid === undefined) continue
-    const isFree = pid === process.pid ? !writing.has(join(dirname(path), name)) : !isAlive(pid)
-    if (!isFree) continue
+    const writer = writerOf(name, basename(path), INCOMPLETE)
+    if (writer !== 'gone' && (writer !== 'us' || writing.has(join(dirname(path), name)))) continue
     if (
       await rename(join(dirname(path), name), mine).then(
         () => true,

@@ -1,9 +1,13 @@
 /** Locks of processes that died: one takes them over, and no more than one. */
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { tryLock } from '../../adapters/disk/lock.ts'
+import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
+
+/** A process that had this one's number before a restart. */
+const dead = `${formatProcess({ ...thisProcess(), start: '1' })}\n`
 
 async function folder(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'lock-'))
@@ -16,8 +20,7 @@ it('of many that find a dead lock at once, never two have it', async () => {
   let taken = 0
   for (let round = 0; round < 40; round++) {
     const path = join(dir, String(round))
-    // a process that had this one's number before a restart
-    await writeFile(path, `${process.pid} ${hostname()}\n`)
+    await writeFile(path, dead)
     const releases = (await Promise.all(Array.from({ length: 12 }, () => tryLock(path)))).filter((release) => release !== undefined)
     expect(releases.length).toBeLessThanOrEqual(1)
     taken += releases.length
@@ -29,7 +32,7 @@ it('of many that find a dead lock at once, never two have it', async () => {
 
 it('goes on after one that died while it cleared a lock away', async () => {
   const path = join(await folder(), 'lock')
-  for (const each of [path, `${path}.clearing`]) await writeFile(each, `${process.pid} ${hostname()}\n`)
+  for (const each of [path, `${path}.clearing`]) await writeFile(each, dead)
   expect(await tryLock(path)).toBeUndefined()
   const release = await tryLock(path)
   expect(release).toBeDefined()
@@ -41,7 +44,7 @@ it('waits for one that has not written its name yet, not for one that never will
   const path = join(await folder(), 'lock')
   await writeFile(path, '')
   const waiting = tryLock(path)
-  await writeFile(path, `1 ${hostname()}\n`)
+  await writeFile(path, `${formatProcess(thisProcess())}\n`)
   expect(await waiting).toBeUndefined()
   await writeFile(path, '')
   expect(await tryLock(path)).toBeDefined()

@@ -3,10 +3,10 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cp, readdir, writeFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SoftPromptError } from '../../src/errors.ts'
+import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
 import { pullPrompt, type Pulled } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import type { Hub } from '../../adapters/hub/server/start.ts'
@@ -84,6 +84,18 @@ describe('processes', () => {
     expect(same(await readFiles(String(results[0]?.['dir'])), files)).toBe(true)
     expect(proxy.seen.filter((line) => line.includes('/resolve/'))).toHaveLength(files.size)
     expect((await readdir(cacheDir, { recursive: true })).filter((name) => /incomplete|unfinished|\.lock$/.test(name))).toEqual([])
+  })
+
+  it('threads of one process pull into one cache: all succeed, each file comes once', async () => {
+    const server = await hub()
+    const { dir, files } = await bigFolder(1)
+    await pushPrompt({ dir, repo: 'me/sst2', hubUrl: server.url, token: TOKEN })
+    const proxy = await faultProxy(server, (request) => (request.url?.includes('/resolve/') ? { kind: 'delay', ms: 200 } : undefined))
+    const task = { op: 'pull', repo: 'me/sst2', hubUrl: proxy.url, cacheDir: await folder() }
+    const results = Object.values((await start({ op: 'threads', count: 8, task }).result) ?? {}) as Partial<Pulled & { error: string }>[]
+    expect(results.map(({ error }) => error)).toEqual(Array.from({ length: 8 }))
+    expect(same(await readFiles(String(results[0]?.dir)), files)).toBe(true)
+    expect(proxy.seen.filter((line) => line.includes('/resolve/'))).toHaveLength(files.size)
   })
 
   it('two pushes of different prompts at once: one wins, the other is told', async () => {
@@ -237,17 +249,17 @@ describe('processes', () => {
     const dir = await folder()
     const child = start({ op: 'hub', dir, tokens: {} })
     const { url } = (await child.result) as { url: string }
-    await writeFile(join(dir, 'half+vm-1-a.unfinished'), 'what the first is writing')
+    await writeFile(join(dir, 'half+vm-1-a.b.1.unfinished'), 'what the first is writing')
     await expect(hub({ dir })).rejects.toMatchObject({
       code: 'hub-server-busy',
       message: expect.stringContaining(`process ${child.process.pid}`),
     })
-    expect(await readdir(dir)).toContain('half+vm-1-a.unfinished')
+    expect(await readdir(dir)).toContain('half+vm-1-a.b.1.unfinished')
     expect((await fetch(`${url}/api/models`)).status).toBe(200)
     child.process.kill('SIGKILL')
     const next = await hub({ dir })
     await expect(hub({ dir })).rejects.toMatchObject({ code: 'hub-server-busy' })
-    expect(await readdir(dir)).not.toContain('half+vm-1-a.unfinished')
+    expect(await readdir(dir)).not.toContain('half+vm-1-a.b.1.unfinished')
     await next.close()
     const last = await hub({ dir })
     await next.close() // twice closed, it takes nothing from the last
@@ -255,7 +267,7 @@ describe('processes', () => {
     expect((await fetch(`${last.url}/api/models`)).status).toBe(200)
     // The lock of a dead process that had the number of this one, as the first of every container has.
     const other = await folder()
-    await writeFile(join(other, 'hub.lock'), `${process.pid} ${hostname()}\n`)
+    await writeFile(join(other, 'hub.lock'), `${formatProcess({ ...thisProcess(), start: '1' })}\n`)
     expect((await hub({ dir: other })).port).toBeGreaterThan(0)
   })
 
@@ -273,7 +285,7 @@ describe('processes', () => {
       cacheDir,
       'models--me--sst2',
       'blobs',
-      `${id}+${hostname().replace(/[^\w]/g, '_')}-${gone.process.pid}-abc.incomplete`,
+      `${id}+${formatProcess({ ...thisProcess(), pid: gone.process.pid ?? 0 })}.abc.1.incomplete`,
     )
     mkdirSync(join(half, '..'), { recursive: true })
     await writeFile(half, log.subarray(0, 1_000_000))

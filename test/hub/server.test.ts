@@ -363,7 +363,7 @@ describe('on disk', () => {
 
   it('sweeps what a kill left, and passes over what is not its own', async () => {
     const dir = await folder()
-    await mkdir(join(dir, 'models', 'me', 'x+vm-1-a.unfinished'), { recursive: true })
+    await mkdir(join(dir, 'models', 'me', 'x+vm-1-a.b.1.unfinished'), { recursive: true })
     await mkdir(join(dir, 'models', 'not a name', 'x'), { recursive: true })
     await symlink('/nowhere', join(dir, 'models', 'dangling'))
     const { url } = await hub({ dir })

@@ -22,8 +22,8 @@ const config: ViteUserConfig = defineConfig({
     setupFiles: ['test/secrets/scan.ts'],
     // onnxruntime sessions and child processes are native: one process a file, no worker threads.
     pool: 'forks',
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 })
 

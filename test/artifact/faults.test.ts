@@ -1,34 +1,21 @@
 /** A writer killed at any moment: what is read afterwards is one of the two prompts, whole, or a coded error; never a mixture. */
-import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseArtifact } from '../../adapters/artifact/artifact.ts'
 import { readPromptFolder } from '../../adapters/artifact/folder.ts'
 import { readBundle } from '../../adapters/tar/bundle.ts'
 import { SoftPromptError } from '../../src/errors.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { compileProgram, killedAt, type Program } from '../program.ts'
 
-const root = resolve(import.meta.dirname, '../..')
-let compiled = ''
-
+let writer: Program
 beforeAll(() => {
-  const cache = join(root, 'node_modules', '.cache')
-  mkdirSync(cache, { recursive: true })
-  compiled = mkdtempSync(join(cache, 'soft-prompts-writer-'))
-  const options = { outDir: compiled, rootDir: root, noCheck: true, isolatedDeclarations: false, declaration: false, sourceMap: false }
-  const config = {
-    extends: join(root, 'tsconfig.json'),
-    compilerOptions: options,
-    include: [],
-    files: [join(root, 'test/artifact/writer.ts')],
-  }
-  writeFileSync(join(compiled, 'tsconfig.json'), JSON.stringify(config))
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(compiled, 'tsconfig.json')])
+  writer = compileProgram('test/artifact/writer.ts')
 })
-afterAll(() => rmSync(compiled, { recursive: true, force: true }))
+afterAll(() => writer?.remove())
 
 /** All values are one value, and the manifest says the same. */
 function whole({ embeddings, manifest }: SoftPrompt): boolean {
@@ -44,10 +31,9 @@ describe('a writer killed', () => {
     const work = await mkdtemp(join(tmpdir(), 'faults-'))
     const [dir, bundle] = [join(work, 'prompt'), join(work, 'b.tar.gz')]
     const write = (value: number, killAt?: number): boolean => {
-      const kill = killAt === undefined ? [] : ['--import', join(root, 'test/kill-at.mjs')]
-      const writer = [...kill, join(compiled, 'test/artifact/writer.js'), dir, bundle, String(value), bases[value - 1] ?? '']
-      const env = { ...process.env, KILL_AT: String(killAt) }
-      return spawnSync(process.execPath, writer, { stdio: 'inherit', env }).signal === null
+      const { args, env } = killedAt(killAt)
+      const command = [...args, writer.script, dir, bundle, String(value), bases[value - 1] ?? '']
+      return spawnSync(process.execPath, command, { stdio: 'inherit', env }).signal === null
     }
     write(1)
     const seen: string[] = []
@@ -68,6 +54,6 @@ describe('a writer killed', () => {
     expect(new Set(seen)).toEqual(new Set(['whole', code]))
     expect(seen.length).toBeGreaterThan(10)
     expect(seen.at(-1)).toBe('whole')
-    rmSync(work, { recursive: true, force: true })
+    await rm(work, { recursive: true, force: true })
   })
 })

@@ -82,4 +82,4 @@ it('Ctrl-C stops the download', async () => {
   expect(await once(child, 'close')).toEqual([1, null])
   expect(told).toContain('[hub-aborted]')
   expect(told).not.toContain('--resume')
-}, 30_000)
+})

@@ -1,38 +1,23 @@
 /** Several processes at once, and processes killed at any moment: nothing is ever half. */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { cp, readdir, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SoftPromptError } from '../../src/errors.ts'
 import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
 import { pullPrompt, type Pulled } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import type { Hub } from '../../adapters/hub/server/start.ts'
+import { compileProgram, killedAt, type Program } from '../program.ts'
 import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, same, TOKEN, writeFiles } from './helpers.ts'
 
-const root = resolve(import.meta.dirname, '../..')
-let compiled = ''
-
+let program: Program
 beforeAll(() => {
-  const cache = join(root, 'node_modules', '.cache')
-  mkdirSync(cache, { recursive: true })
-  compiled = mkdtempSync(join(cache, 'soft-prompts-hub-'))
-  const config = join(compiled, 'tsconfig.json')
-  const options = { outDir: compiled, rootDir: root, noCheck: true, isolatedDeclarations: false, declaration: false, sourceMap: false }
-  writeFileSync(
-    config,
-    JSON.stringify({
-      extends: join(root, 'tsconfig.json'),
-      compilerOptions: options,
-      include: [],
-      files: [join(root, 'test/hub/child.ts')],
-    }),
-  )
-  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', config])
+  program = compileProgram('test/hub/child.ts')
 })
-afterAll(() => rmSync(compiled, { recursive: true, force: true }))
+afterAll(() => program?.remove())
 
 interface Child {
   readonly process: ChildProcess
@@ -42,11 +27,8 @@ interface Child {
 
 /** @param killAt the change of the disk at which it is killed */
 function start(task: object, killAt?: number): Child {
-  const kill = killAt === undefined ? [] : ['--import', join(root, 'test/kill-at.mjs')]
-  const child = spawn(process.execPath, [...kill, join(compiled, 'test/hub/child.js'), JSON.stringify(task)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, KILL_AT: String(killAt) },
-  })
+  const { args, env } = killedAt(killAt)
+  const child = spawn(process.execPath, [...args, program.script, JSON.stringify(task)], { stdio: ['ignore', 'pipe', 'inherit'], env })
   const result = new Promise<Record<string, unknown> | undefined>((done) => {
     let text = ''
     child.stdout.on('data', (part) => {
@@ -144,7 +126,7 @@ describe('processes', () => {
     }
     await Promise.all([worker(), worker()])
     expect(last).toBeGreaterThan(30)
-  }, 120_000)
+  })
 
   it('kill -9 of a push at each request: the hub holds the old or the new', async () => {
     const server = await hub()

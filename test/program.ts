@@ -1,0 +1,30 @@
+/** TypeScript as a program of its own: compiled once for a test file, beside node_modules so that packages resolve; run, and killed. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+export const root: string = resolve(import.meta.dirname, '..')
+
+export interface Program {
+  /** The compiled file, for node. */
+  readonly script: string
+  remove(): void
+}
+
+/** Compiles a file and what it imports; types are checked elsewhere. @param entry from the root, as `test/hub/child.ts` */
+export function compileProgram(entry: string): Program {
+  const cache = join(root, 'node_modules', '.cache')
+  mkdirSync(cache, { recursive: true })
+  const dir = mkdtempSync(join(cache, 'soft-prompts-test-'))
+  const options = { outDir: dir, rootDir: root, noCheck: true, isolatedDeclarations: false, declaration: false, sourceMap: false }
+  const config = { extends: join(root, 'tsconfig.json'), compilerOptions: options, include: [], files: [join(root, entry)] }
+  writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify(config))
+  execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(dir, 'tsconfig.json')])
+  return { script: join(dir, entry.replace(/ts$/, 'js')), remove: () => rmSync(dir, { recursive: true, force: true }) }
+}
+
+/** What makes node kill itself with -9 at this change of the disk; nothing, where none is given. */
+export function killedAt(change: number | undefined): { args: string[]; env: NodeJS.ProcessEnv } {
+  const args = change === undefined ? [] : ['--import', join(root, 'test/kill-at.mjs')]
+  return { args, env: { ...process.env, KILL_AT: String(change) } }
+}

@@ -1,5 +1,5 @@
 /** A checkpoint as ONNX files in the layout that transformers.js loads: written by the same graphs that train and decode. */
-import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
 import type { Graph } from '../../src/graph/ir.ts'
@@ -16,6 +16,7 @@ import { viewAs } from '../../src/tensor/safetensors.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
 import { readRange } from '../onnxruntime/weights.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
+import { replaceFile, replaceWith } from '../disk/replace.ts'
 import { findBase, type BaseOptions } from './open-base.ts'
 
 /** Beside the ONNX files, where the checkpoint has them. */
@@ -63,12 +64,9 @@ export async function exportOnnx(model: string, outDir: string, options: ExportO
       })
     }
   }
-  await mkdir(join(outDir, 'onnx'), { recursive: true })
   const written: ExportedFile[] = []
   const write = async (path: string, make: (file: string) => Promise<number>): Promise<void> => {
-    const sizeBytes = await make(join(outDir, `${path}.tmp`))
-    await rename(join(outDir, `${path}.tmp`), join(outDir, path))
-    written.push({ path, sizeBytes })
+    written.push({ path, sizeBytes: await replaceWith(join(outDir, path), make) })
   }
   const external: Record<string, true> = {}
   for (const exported of graphs) {
@@ -99,8 +97,10 @@ export async function exportOnnx(model: string, outDir: string, options: ExportO
   for (const path of here ? [] : COPIED) {
     const found = await stat(join(modelDir, path)).catch(() => undefined)
     if (!found) continue
-    await copyFile(join(modelDir, path), join(outDir, path))
-    written.push({ path, sizeBytes: found.size })
+    await write(path, async (file) => {
+      await copyFile(join(modelDir, path), file)
+      return found.size
+    })
   }
   if (Object.keys(external).length === 0) return written
   const told = { path: 'config.json', sizeBytes: await tellExternal(join(outDir, 'config.json'), external) }
@@ -112,8 +112,7 @@ async function tellExternal(path: string, external: Record<string, true>): Promi
   const json = JSON.parse(await readFile(path, 'utf8')) as { 'transformers.js_config'?: object }
   json['transformers.js_config'] = { ...json['transformers.js_config'], use_external_data_format: external }
   const text = `${JSON.stringify(json, null, 2)}\n`
-  await writeFile(`${path}.tmp`, text)
-  await rename(`${path}.tmp`, path)
+  await replaceFile(path, text)
   return Buffer.byteLength(text)
 }
 
@@ -144,11 +143,13 @@ async function writeData(
     let offset = 0
     for (const [name, ref] of stored) {
       const bytes = await floatsOf(ref)
-      await file.write(bytes, 0, bytes.length, offset)
       places.set(name, { location, offset, length: bytes.length })
-      offset += Math.ceil(bytes.length / PAGE_BYTES) * PAGE_BYTES
+      const padding = (PAGE_BYTES - (bytes.length % PAGE_BYTES)) % PAGE_BYTES
+      // Unlike write, this never stops half-way without a word.
+      await file.appendFile(bytes)
+      await file.appendFile(new Uint8Array(padding))
+      offset += bytes.length + padding
     }
-    await file.truncate(offset)
     return offset
   } finally {
     await file.close()

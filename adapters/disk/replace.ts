@@ -3,34 +3,46 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { clearAbandoned, unfinishedName } from './unfinished.ts'
 
-interface WriteOptions {
-  readonly mode?: number
-  /** Where it is written before it gets its name; on the same disk. */
-  readonly beside?: string
-}
-
-/** Writes beside, flushes to the disk, renames over. */
-export async function writeAtomic(path: string, content: Uint8Array | string, options: WriteOptions = {}): Promise<void> {
-  const { mode = 0o644, beside = unfinishedName(path) } = options
+/** Lets a file be made beside, then gives it its name; nothing is left of one that fails. @param beside where it is made, on the same disk */
+export async function putFile<T>(path: string, make: (beside: string) => Promise<T>, beside: string = unfinishedName(path)): Promise<T> {
   await mkdir(dirname(path), { recursive: true })
   await mkdir(dirname(beside), { recursive: true })
   try {
-    const file = await open(beside, 'wx', mode)
-    try {
-      await file.writeFile(content)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
+    const made = await make(beside)
     await rename(beside, path)
+    return made
   } catch (error) {
     await rm(beside, { force: true })
     throw error
   }
 }
 
-/** Like `writeAtomic`, and clears away what killed processes left beside this file. */
-export async function replaceFile(path: string, content: Uint8Array | string): Promise<void> {
+/** Like `putFile`, and clears away what killed processes left beside this file. */
+export async function replaceWith<T>(path: string, make: (beside: string) => Promise<T>): Promise<T> {
   await clearAbandoned(dirname(path), basename(path))
-  await writeAtomic(path, content)
+  return putFile(path, make)
+}
+
+/** Writes beside, flushes to the disk, renames over. */
+export function writeAtomic(
+  path: string,
+  content: Uint8Array | string,
+  { mode, beside }: { readonly mode?: number; readonly beside?: string } = {},
+): Promise<void> {
+  return putFile(path, (to) => writeSynced(to, content, mode), beside)
+}
+
+/** Like `writeAtomic`, and clears away what killed processes left beside this file. */
+export function replaceFile(path: string, content: Uint8Array | string): Promise<void> {
+  return replaceWith(path, (to) => writeSynced(to, content))
+}
+
+async function writeSynced(path: string, content: Uint8Array | string, mode = 0o644): Promise<void> {
+  const file = await open(path, 'wx', mode)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }

@@ -4,11 +4,11 @@
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { copyFile, lstat, mkdir, readFile, readlink, rename, rm, stat, symlink } from 'node:fs/promises'
+import { copyFile, lstat, readlink, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { isMissing, readText } from '../disk/read.ts'
-import { writeAtomic } from '../disk/replace.ts'
+import { putFile, writeAtomic } from '../disk/replace.ts'
 import { clearAbandoned, unfinishedName } from '../disk/unfinished.ts'
 import { checkRemotePath } from './files.ts'
 import { isCommit, type Digest, type RemoteFile, type RepoRef } from './remote.ts'
@@ -45,13 +45,8 @@ function refPath({ dir }: RepoCache, revision: string): string {
 
 /** The commit a branch or tag stood for when it was last fetched. */
 export async function readRef(cache: RepoCache, revision: string): Promise<string | undefined> {
-  try {
-    const text = (await readFile(refPath(cache, revision), 'utf8')).trim()
-    return /^[0-9a-f]{40}$/.test(text) ? text : undefined
-  } catch (error) {
-    if (isMissing(error)) return undefined
-    throw error
-  }
+  const text = (await readText(refPath(cache, revision)))?.trim() ?? ''
+  return isCommit(text) ? text : undefined
 }
 
 /** Written last, so that a ref stands for a whole snapshot. */
@@ -114,18 +109,12 @@ export async function linkSnapshot(cache: RepoCache, commit: string, file: Remot
   const path = join(snapshotPath(cache, commit), ...checkRemotePath(file.path).split('/'))
   const target = relative(dirname(path), blobPath(cache, file.digest))
   if ((await readlink(path).catch(() => undefined)) === target) return path
-  await mkdir(dirname(path), { recursive: true })
-  const beside = unfinishedPath(cache)
-  try {
-    await symlink(target, beside).catch((error: NodeJS.ErrnoException) => {
+  const link = (beside: string): Promise<void> =>
+    symlink(target, beside).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPERM' && error.code !== 'ENOSYS') throw error
       return copyFile(blobPath(cache, file.digest), beside)
     })
-    await rename(beside, path)
-  } catch (error) {
-    await rm(beside, { force: true })
-    throw error
-  }
+  await putFile(path, link, unfinishedPath(cache))
   return path
 }
 

@@ -1,9 +1,8 @@
 /** Git LFS: batch, upload to a signed address, verify. Source: git-lfs/docs/api/batch.md. */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open } from 'node:fs/promises'
 import { openRepository, type Call, type Handler, type RepoAddress } from './call.ts'
-import { unfinishedName } from '../../disk/unfinished.ts'
+import { putFile } from '../../disk/replace.ts'
 import { badRequest, isObject, readObject, Refusal, sendJson } from './http.ts'
 import { LFS_BATCH, LFS_OBJECT_BYTES, UPLOAD_SECONDS } from './limits.ts'
 import { SHA256 } from './names.ts'
@@ -47,11 +46,9 @@ export const lfsBatch: Handler = async (call, address) => {
 
 /** Streams the body to a file beside its place while hashing; it is renamed only when hash and size are right. */
 async function receive(call: Call, path: string, oid: string, size: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  const beside = unfinishedName(path)
   const hash = createHash('sha256')
   let got = 0
-  try {
+  await putFile(path, async (beside) => {
     const file = await open(beside, 'wx')
     try {
       for await (const part of call.request as AsyncIterable<Buffer>) {
@@ -66,11 +63,7 @@ async function receive(call: Call, path: string, oid: string, size: number): Pro
     }
     if (got !== size || hash.digest('hex') !== oid)
       throw badRequest(`The object has ${got} bytes of ${size}, or another sha256 than ${oid}.`)
-    await rename(beside, path)
-  } catch (error) {
-    await rm(beside, { force: true })
-    throw error
-  }
+  })
 }
 
 /** `PUT /lfs/KIND/OWNER/NAME/OID`, without a token: the signature is the permission. */

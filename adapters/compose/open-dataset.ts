@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { ConfigError, HubError } from '../../src/errors.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
-import { filesBelow } from '../hub/pull.ts'
+import { filesBelow } from '../disk/read.ts'
 import type { RemoteFile } from '../hub/remote.ts'
 import { fetchSnapshot, type SnapshotOptions } from '../hub/snapshot.ts'
 

@@ -1,5 +1,6 @@
-/** Reading what may not be there. */
+/** Reading files that may not be there, and folders. */
 import { readdir, readFile, stat } from 'node:fs/promises'
+import { join, relative } from 'node:path'
 import { isUnfinished } from './unfinished.ts'
 
 export const isMissing = (error: unknown): boolean =>
@@ -32,4 +33,11 @@ export async function namesIn(path: string): Promise<string[]> {
     if (isMissing(error)) return []
     throw error
   }
+}
+
+/** Names of all files below a folder, with `/` between the parts. */
+export async function filesBelow(dir: string): Promise<string[]> {
+  const items = await readdir(dir, { recursive: true, withFileTypes: true })
+  const files = items.filter((item) => !item.isDirectory())
+  return files.map((item) => relative(dir, join(item.parentPath, item.name)).replaceAll('\\', '/')).toSorted()
 }

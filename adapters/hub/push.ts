@@ -3,11 +3,11 @@ import { commit, createBranch, createRepo } from '@huggingface/hub'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError } from '../../src/errors.ts'
+import { filesBelow } from '../disk/read.ts'
 import { gitBlobId, sha256 } from './digest.ts'
 import { refusedError } from './errors.ts'
 import type { HubAccess } from './fetch.ts'
 import { checkRepoId, promptFileLimit, selectPromptFiles } from './files.ts'
-import { filesBelow } from './pull.ts'
 import { clientParameters, listRemote, resolveCommit, viaClient, type RemoteFile, type RepoRef } from './remote.ts'
 
 export interface PushOptions extends HubAccess {

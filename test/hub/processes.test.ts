@@ -114,7 +114,7 @@ describe('processes', () => {
       expect(either(await readFiles((await pullPrompt({ ...base, cacheDir, offline: true })).dir))).toBe(true)
       const half = await pullPrompt({ ...base, cacheDir, offline: true, revision: commit }).catch(codeOf)
       expect(half === 'hub-offline' || same(await readFiles((half as Pulled).dir), fresh.files)).toBe(true)
-      expect(either(await readFiles(out).catch(() => readFiles(join(dir, '.out.old'))))).toBe(true)
+      expect(either(await readFiles(out).catch(() => readFiles(join(dir, '.out+old'))))).toBe(true)
       await pullPrompt({ ...base, cacheDir, out, force: true })
       expect(same(await readFiles(out), fresh.files)).toBe(true)
       expect(same(await readFiles((await pullPrompt({ ...base, cacheDir, offline: true })).dir), fresh.files)).toBe(true)

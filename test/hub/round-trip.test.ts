@@ -121,6 +121,11 @@ describe('push and pull', () => {
     expect(await readFiles(out)).toEqual(promptFiles(1))
     await writeFile(join(out, 'thesis.docx'), 'years of work')
     await expect(pullPrompt({ ...options, force: true })).rejects.toMatchObject({ code: 'hub-out' })
+    const nowhere = join(out, 'thesis.docx', 'prompt')
+    await expect(pullPrompt({ ...options, out: nowhere })).rejects.toMatchObject({
+      code: 'hub-disk',
+      message: expect.stringContaining(nowhere),
+    })
   })
 })
 

@@ -2,7 +2,8 @@
  * One process at a time downloads a blob, serves a hub's folder, trains into a folder. A lock is a file made with O_EXCL that names its process. For downloads
  * it saves bandwidth only: that no half or mixed file is ever seen rests on unique names, digests and rename.
  */
-import { mkdir, open, rm, stat, utimes } from 'node:fs/promises'
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdir, rm, stat, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatProcess, isGone, parseProcess, thisProcess, type Process } from './processes.ts'
@@ -11,7 +12,7 @@ import { isMissing, readText } from './read.ts'
 /** A lock of another machine that was not touched for so long is taken to be dead. */
 const STALE_MS = 30_000
 /** One that names nobody after so long was made by a process that died before it had written its name. */
-const NAMELESS_MS = 1_000
+const NAMELESS_MS = 2_000
 const BEAT_MS = 5_000
 const POLL_MS = 50
 
@@ -25,23 +26,24 @@ interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-async function take(path: string): Promise<boolean> {
+/** Without a pause between making and naming it: another would take it for one that a dead process left. */
+function take(path: string): boolean {
+  let file: number
   try {
-    const file = await open(path, 'wx')
-    try {
-      await file.writeFile(`${formatProcess(thisProcess())}\n`)
-    } catch (error) {
-      // A lock that names nobody would hold up everybody for a while.
-      await remove(path)
-      throw error
-    } finally {
-      await file.close()
-    }
-    return true
+    file = openSync(path, 'wx')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
   }
+  try {
+    writeFileSync(file, `${formatProcess(thisProcess())}\n`)
+  } catch (error) {
+    rmSync(path, { force: true })
+    throw error
+  } finally {
+    closeSync(file)
+  }
+  return true
 }
 
 async function isDead(path: string): Promise<boolean> {
@@ -61,13 +63,13 @@ const remove = (path: string): Promise<void> => rm(path, { force: true })
 async function takeFromDead(path: string): Promise<boolean> {
   if (!(await isDead(path))) return false
   const clearing = `${path}.clearing`
-  if (!(await take(clearing))) {
+  if (!take(clearing)) {
     if (await isDead(clearing)) await remove(clearing)
     return false
   }
   try {
     if (await isDead(path)) await remove(path)
-    return await take(path)
+    return take(path)
   } finally {
     await remove(clearing)
   }
@@ -76,7 +78,7 @@ async function takeFromDead(path: string): Promise<boolean> {
 /** Takes the lock, a dead process's too; undefined where a living one holds it. @returns what gives it back */
 export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
   await mkdir(dirname(path), { recursive: true })
-  while (!(await take(path)) && !(await takeFromDead(path))) {
+  while (!take(path) && !(await takeFromDead(path))) {
     if (await holderOf(path)) return undefined
     await sleep(POLL_MS)
   }

@@ -1,9 +1,10 @@
 /** `prompts.lock.json`: the prompts and base models an app uses, by commit and sha256 of each file. */
-import { resolve } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { withLock } from '../disk/lock.ts'
-import { readText } from '../disk/read.ts'
-import { replaceFile } from '../disk/replace.ts'
+import { filesBelow, readText } from '../disk/read.ts'
+import { sha256 } from './digest.ts'
+import { promptFileLimit } from './files.ts'
 import { systemClock } from './retry.ts'
 
 export interface LockedFile {
@@ -52,6 +53,16 @@ export function parseLock(text: string, where: string): Lock {
 
 const EMPTY: Lock = { version: 1, prompts: {}, models: {} }
 
+/** The files of a prompt in a folder, with their digests. */
+export async function describePrompt(dir: string): Promise<LockedFile[]> {
+  const names = (await filesBelow(dir)).filter((path) => promptFileLimit(path) !== undefined)
+  const described = names.map(async (path) => {
+    const bytes = await readFile(join(dir, path))
+    return { path, size: bytes.length, sha256: sha256(bytes) }
+  })
+  return Promise.all(described)
+}
+
 /** The lock; an empty one where there is no file. */
 export async function readLock(path: string): Promise<Lock> {
   const text = await readText(path)
@@ -66,6 +77,7 @@ export function withLocked(lock: Lock, group: 'prompts' | 'models', repo: string
 
 /** Changes the file; one writer at a time, so that pulls side by side lose no entry. */
 export async function writeLock(path: string, change: (lock: Lock) => Lock): Promise<void> {
+  const [{ withLock }, { replaceFile }] = await Promise.all([import('../disk/lock.ts'), import('../disk/replace.ts')])
   await withLock(`${resolve(path)}.lock`, systemClock, undefined, async () => {
     const old = await readLock(path)
     const text = `${JSON.stringify(change(old), undefined, 2)}\n`

@@ -6,19 +6,9 @@ import { withLock } from '../disk/lock.ts'
 import { exists, filesBelow } from '../disk/read.ts'
 import { sha256 } from './digest.ts'
 import { promptFileLimit } from './files.ts'
-import type { LockedFile } from './lockfile.ts'
+import { describePrompt, type LockedFile } from './lockfile.ts'
 import { systemClock } from './retry.ts'
 import type { SnapshotOptions } from './snapshot.ts'
-
-/** The files of a prompt in a folder, with their digests. */
-export async function describePrompt(dir: string): Promise<LockedFile[]> {
-  const names = (await filesBelow(dir)).filter((path) => promptFileLimit(path) !== undefined)
-  const described = names.map(async (path) => {
-    const bytes = await readFile(join(dir, path))
-    return { path, size: bytes.length, sha256: sha256(bytes) }
-  })
-  return Promise.all(described)
-}
 
 /** What a folder named by --out holds now. */
 async function stateOf(out: string, files: readonly LockedFile[]): Promise<'absent' | 'same' | 'differs'> {

@@ -2,8 +2,7 @@
 import { resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { selectPromptFiles } from './files.ts'
-import { checkLocked, readLock, withLocked, writeLock, type LockedFile } from './lockfile.ts'
-import { describePrompt, place } from './place.ts'
+import { checkLocked, describePrompt, readLock, withLocked, writeLock, type LockedFile } from './lockfile.ts'
 import { fetchSnapshot, type Snapshot, type SnapshotOptions } from './snapshot.ts'
 
 export interface PullOptions extends Omit<SnapshotOptions, 'select' | 'type'> {
@@ -58,7 +57,10 @@ export async function pullPrompt(options: PullOptions): Promise<Pulled> {
   const files = await describePrompt(snapshot.dir)
   selectPromptFiles(files, `${options.repo} in the cache`)
   await options.validate?.(snapshot.dir)
-  if (options.out !== undefined) await place(snapshot.dir, files, options.out, options)
+  if (options.out !== undefined) {
+    const { place } = await import('./place.ts')
+    await place(snapshot.dir, files, options.out, options)
+  }
   const { repo, revision, commit, downloadedBytes } = snapshot
   if (options.lockFile !== undefined && !options.frozen) {
     await writeLock(options.lockFile, (lock) => withLocked(lock, 'prompts', repo, { revision, commit, files }))

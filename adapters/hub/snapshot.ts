@@ -17,7 +17,6 @@ import {
 } from './cache.ts'
 import type { HubAccess } from './fetch.ts'
 import { checkRepoId } from './files.ts'
-import { withLock } from '../disk/lock.ts'
 import { isCommit, listRemote, resolveCommit, type RemoteFile, type RepoRef, type RepoType } from './remote.ts'
 import { systemClock } from './retry.ts'
 
@@ -77,12 +76,11 @@ async function fetchBlob(
   onBytes: (count: number) => void,
 ): Promise<boolean> {
   if (await hasBlob(cache, file)) return false
-  const path = blobPath(cache, file.digest)
+  // Loaded only for this: most pulls find all in the cache.
+  const [{ withLock }, { download }] = await Promise.all([import('../disk/lock.ts'), import('./download.ts')])
   return withLock(`${cache.locks}/${file.digest.hex}.js.lock`, options.clock ?? systemClock, options.signal, async () => {
     if (await hasBlob(cache, file)) return false
-    // Loaded only for this: most pulls find all in the cache.
-    const { download } = await import('./download.ts')
-    await download(options, repo, commit, file, path, onBytes)
+    await download(options, repo, commit, file, blobPath(cache, file.digest), onBytes)
     return true
   })
 }

@@ -1,4 +1,4 @@
-/** The one error type of the library, in seven families. Codes are stable: programs may switch on them. */
+/** The one error type of the library, in eight families. Codes are stable: programs may switch on them. */
 
 /** Machine-readable facts beside the message: what was expected, what was got, where. */
 export type ErrorFacts = Readonly<Record<string, unknown>>
@@ -38,3 +38,5 @@ export class UnsupportedError extends SoftPromptError {}
 export class HubError extends SoftPromptError {}
 /** Rows, labels or templates that cannot be used; the message names file and line. */
 export class DataError extends SoftPromptError {}
+/** A file or folder that cannot be written: no room, no permission; what stood there is as it was. */
+export class DiskError extends SoftPromptError {}

@@ -23,8 +23,15 @@ export function compileProgram(entry: string): Program {
   return { script: join(dir, entry.replace(/ts$/, 'js')), remove: () => rmSync(dir, { recursive: true, force: true }) }
 }
 
-/** What makes node kill itself with -9 at this change of the disk; nothing, where none is given. */
-export function killedAt(change: number | undefined): { args: string[]; env: NodeJS.ProcessEnv } {
-  const args = change === undefined ? [] : ['--import', join(root, 'test/kill-at.mjs')]
-  return { args, env: { ...process.env, KILL_AT: String(change) } }
+export interface Trouble {
+  /** The change of the disk at which it is killed with -9. */
+  readonly killAt?: number
+  /** The change of the disk from which on there is no room. */
+  readonly fullAt?: number
+}
+
+/** What makes node meet with trouble. */
+export function troubled({ killAt, fullAt }: Trouble): { args: string[]; env: NodeJS.ProcessEnv } {
+  const args = killAt === undefined && fullAt === undefined ? [] : ['--import', join(root, 'test/disk-trouble.mjs')]
+  return { args, env: { ...process.env, KILL_AT: String(killAt), FULL_AT: String(fullAt) } }
 }

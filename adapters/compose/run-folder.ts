@@ -5,6 +5,7 @@ import { ConfigError, MismatchError } from '../../src/errors.ts'
 import { parseCheckpoint, formatCheckpoint } from '../../src/train/checkpoint.ts'
 import type { LogLine } from '../../src/train/events.ts'
 import type { TrainState } from '../../src/train/state.ts'
+import { reasonOf } from '../disk/errors.ts'
 import { holderOf, tryLock } from '../disk/lock.ts'
 import { readIfThere } from '../disk/read.ts'
 import { replaceFile } from '../disk/replace.ts'
@@ -23,7 +24,7 @@ export interface RunFolder {
 const unwritten = (path: string, cause: unknown): ConfigError =>
   new ConfigError(
     'run-write',
-    `${path} cannot be written (${(cause as Error).message}). The last checkpoint is whole: make room, then go on with --resume.`,
+    `${path} cannot be written (${reasonOf(cause)}). The last checkpoint is whole: make room, then go on with --resume.`,
     { cause },
   )
 
@@ -45,7 +46,7 @@ interface RunFolderOptions {
 export async function openRunFolder(dir: string, lanes: number, options: RunFolderOptions): Promise<RunFolder> {
   const lock = join(dir, 'checkpoint', 'run.lock')
   const release = await tryLock(lock).catch((cause: unknown) => {
-    throw new ConfigError('out-write', `${dir} cannot be written (${(cause as Error).message}). Choose another folder.`, { cause })
+    throw new ConfigError('out-write', `${dir} cannot be written (${reasonOf(cause)}). Choose another folder.`, { cause })
   })
   if (!release) {
     const holder = await holderOf(lock)

@@ -1,5 +1,4 @@
 /** Trains a prompt from a base model and data files into a folder: the library's `train`. */
-import { mkdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
@@ -264,7 +263,6 @@ async function* trainInto(
       const trained = lanes.length === 1 ? identity.recipe : { ...identity.recipe, together: lanes.length }
       const facts = { ...manifestOf(task, trained, options.createdBy ?? (await createdBy())), base: described }
       const prompt = finishedPrompt(state, base, facts, found)
-      await mkdir(dir, { recursive: true })
       await folder.publishLog(lane, join(dir, LOG_FILE))
       await writePromptFolder(prompt, dir, { log: LOG_FILE, heads: base.config.heads, layers: base.config.encoderLayers })
       await writeCard(dir)

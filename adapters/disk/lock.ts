@@ -6,6 +6,7 @@ import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir, rm, stat, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { diskError } from './errors.ts'
 import { formatProcess, isGone, parseProcess, thisProcess, type Process } from './processes.ts'
 import { isMissing, readText } from './read.ts'
 
@@ -75,13 +76,26 @@ async function takeFromDead(path: string): Promise<boolean> {
   }
 }
 
-/** Takes the lock, a dead process's too; undefined where a living one holds it. @returns what gives it back */
-export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
+/** Whether the lock is ours now: free, or a dead process's. */
+async function takeOrTakeOver(path: string): Promise<boolean> {
   await mkdir(dirname(path), { recursive: true })
   while (!take(path) && !(await takeFromDead(path))) {
-    if (await holderOf(path)) return undefined
+    if (await holderOf(path)) return false
     await sleep(POLL_MS)
   }
+  return true
+}
+
+/**
+ * Takes the lock, a dead process's too; undefined where a living one holds it.
+ * @returns what gives it back
+ * @throws {DiskError} `disk-write`
+ */
+export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
+  const isTaken = await takeOrTakeOver(path).catch((cause: unknown) => {
+    throw diskError(path, cause)
+  })
+  if (!isTaken) return undefined
   const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS)
   beat.unref()
   let isHeld = true

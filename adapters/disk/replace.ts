@@ -1,19 +1,24 @@
 /** Files written so that a kill, a crash or a full disk at any moment leaves the old file or the new one. */
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { diskError } from './errors.ts'
 import { clearAbandoned, unfinishedName } from './unfinished.ts'
 
-/** Lets a file be made beside, then gives it its name; nothing is left of one that fails. @param beside where it is made, on the same disk */
+/**
+ * Lets a file be made beside, then gives it its name.
+ * @param beside where it is made, on the same disk; nothing is left there where it fails
+ * @throws {DiskError} `disk-write`, and what `make` throws
+ */
 export async function putFile<T>(path: string, make: (beside: string) => Promise<T>, beside: string = unfinishedName(path)): Promise<T> {
-  await mkdir(dirname(path), { recursive: true })
-  await mkdir(dirname(beside), { recursive: true })
   try {
+    await mkdir(dirname(path), { recursive: true })
+    await mkdir(dirname(beside), { recursive: true })
     const made = await make(beside)
     await rename(beside, path)
     return made
   } catch (error) {
-    await rm(beside, { force: true })
-    throw error
+    await rm(beside, { force: true }).catch(() => {})
+    throw diskError(path, error)
   }
 }
 

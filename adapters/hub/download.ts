@@ -49,10 +49,12 @@ async function restart(sink: Sink, wanted: RemoteFile): Promise<void> {
 }
 
 /** What is there already counts as received, if it is not too much. */
-async function openSink(path: string, wanted: RemoteFile): Promise<Sink> {
-  const file = await open(path, 'a+')
-  const sink: Sink = { path, file, got: 0, digest: startDigest(wanted.digest, wanted.size) }
-  for await (const part of createReadStream(path)) {
+async function openSink(path: string, beside: string, wanted: RemoteFile): Promise<Sink> {
+  await mkdir(dirname(path), { recursive: true })
+  await adopt(path, beside)
+  const file = await open(beside, 'a+')
+  const sink: Sink = { path: beside, file, got: 0, digest: startDigest(wanted.digest, wanted.size) }
+  for await (const part of createReadStream(beside)) {
     sink.digest.update(part as Buffer)
     sink.got += (part as Buffer).length
   }
@@ -129,11 +131,12 @@ export async function download(
 ): Promise<void> {
   const folder = repo.type === 'model' ? '' : 'datasets/'
   const url = `${access.hubUrl}/${folder}${repo.name}/resolve/${commit}/${wanted.path.split('/').map(encodeURIComponent).join('/')}`
-  await mkdir(dirname(path), { recursive: true })
   const beside = unfinishedName(path, INCOMPLETE)
-  await adopt(path, beside)
   writing.add(beside)
-  const sink = await openSink(beside, wanted)
+  const sink = await openSink(path, beside, wanted).catch((cause: unknown) => {
+    writing.delete(beside)
+    throw diskError({ path }, cause)
+  })
   let most = sink.got
   const moved = (): boolean => sink.got > most && (most = sink.got) > 0
   const attempt = async (): Promise<void> => {

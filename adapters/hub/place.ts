@@ -2,6 +2,7 @@
 import { copyFile, lstat, mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
+import { reasonOf } from '../disk/errors.ts'
 import { withLock } from '../disk/lock.ts'
 import { exists, filesBelow } from '../disk/read.ts'
 import { sha256 } from './digest.ts'
@@ -76,6 +77,6 @@ export async function place(snapshot: string, files: readonly LockedFile[], out:
   }
   await withLock(lock, options.clock ?? systemClock, options.signal, replace).catch((cause: unknown) => {
     if (cause instanceof HubError || options.signal?.aborted) throw cause
-    throw new HubError('hub-disk', `Cannot write ${out}: ${(cause as Error).message}. Make room, or choose another --out.`, { cause })
+    throw new HubError('hub-disk', `Cannot write ${out}: ${reasonOf(cause)}. Make room, or choose another --out.`, { cause })
   })
 }

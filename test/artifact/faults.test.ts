@@ -9,7 +9,7 @@ import { readPromptFolder } from '../../adapters/artifact/folder.ts'
 import { readBundle } from '../../adapters/tar/bundle.ts'
 import { SoftPromptError } from '../../src/errors.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { compileProgram, killedAt, type Program } from '../program.ts'
+import { compileProgram, troubled, type Program } from '../program.ts'
 
 let writer: Program
 beforeAll(() => {
@@ -31,7 +31,7 @@ describe('a writer killed', () => {
     const work = await mkdtemp(join(tmpdir(), 'faults-'))
     const [dir, bundle] = [join(work, 'prompt'), join(work, 'b.tar.gz')]
     const write = (value: number, killAt?: number): boolean => {
-      const { args, env } = killedAt(killAt)
+      const { args, env } = troubled(killAt === undefined ? {} : { killAt })
       const command = [...args, writer.script, dir, bundle, String(value), bases[value - 1] ?? '']
       return spawnSync(process.execPath, command, { stdio: 'inherit', env }).signal === null
     }

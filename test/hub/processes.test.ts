@@ -10,7 +10,7 @@ import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
 import { pullPrompt, type Pulled } from '../../adapters/hub/pull.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import type { Hub } from '../../adapters/hub/server/start.ts'
-import { compileProgram, killedAt, type Program } from '../program.ts'
+import { compileProgram, troubled, type Program, type Trouble } from '../program.ts'
 import { faultProxy, folder, hub, promptFiles, promptFolder, readFiles, same, TOKEN, writeFiles } from './helpers.ts'
 
 let program: Program
@@ -25,9 +25,8 @@ interface Child {
   readonly result: Promise<Record<string, unknown> | undefined>
 }
 
-/** @param killAt the change of the disk at which it is killed */
-function start(task: object, killAt?: number): Child {
-  const { args, env } = killedAt(killAt)
+function start(task: object, trouble: Trouble = {}): Child {
+  const { args, env } = troubled(trouble)
   const child = spawn(process.execPath, [...args, program.script, JSON.stringify(task)], { stdio: ['ignore', 'pipe', 'inherit'], env })
   const result = new Promise<Record<string, unknown> | undefined>((done) => {
     let text = ''
@@ -95,7 +94,10 @@ describe('processes', () => {
     expect(same(state, promptFiles(1)) || same(state, promptFiles(2))).toBe(true)
   })
 
-  it('kill -9 of a pull at each change of the disk: old or new, and the rerun takes over what was there', async () => {
+  it.each([
+    ['kill -9', 'killAt'],
+    ['a full disk', 'fullAt'],
+  ] as const)('%s at each change that a pull makes: old or new, and the rerun takes over what was there', async (_, trouble) => {
     const server = await hub()
     const [old, fresh] = [await bigFolder(1, 1000), await bigFolder(2, 1000)]
     const base = { repo: 'me/sst2', hubUrl: server.url, token: TOKEN }
@@ -105,12 +107,13 @@ describe('processes', () => {
     await pullPrompt({ ...base, cacheDir: join(first, 'cache'), out: join(first, 'out') })
     const { commit = '' } = await pushPrompt({ ...base, dir: fresh.dir })
     let last = Number.POSITIVE_INFINITY
-    const killed = async (killAt: number): Promise<void> => {
+    const tried = async (change: number): Promise<void> => {
       const dir = await folder()
       await cp(first, dir, { recursive: true, verbatimSymlinks: true })
       const [cacheDir, out] = [join(dir, 'cache'), join(dir, 'out')]
-      const finished = await start({ ...base, op: 'pull', cacheDir, out, force: true }, killAt).result
-      if (finished !== undefined) last = Math.min(last, killAt)
+      const result = await start({ ...base, op: 'pull', cacheDir, out, force: true }, { [trouble]: change }).result
+      if (result?.['commit'] !== undefined) last = Math.min(last, change)
+      expect(result?.['error'] ?? 'HubError: ').toMatch(/^(Hub|Disk)Error: /)
       expect(either(await readFiles((await pullPrompt({ ...base, cacheDir, offline: true })).dir))).toBe(true)
       const half = await pullPrompt({ ...base, cacheDir, offline: true, revision: commit }).catch(codeOf)
       expect(half === 'hub-offline' || same(await readFiles((half as Pulled).dir), fresh.files)).toBe(true)
@@ -118,11 +121,11 @@ describe('processes', () => {
       await pullPrompt({ ...base, cacheDir, out, force: true })
       expect(same(await readFiles(out), fresh.files)).toBe(true)
       expect(same(await readFiles((await pullPrompt({ ...base, cacheDir, offline: true })).dir), fresh.files)).toBe(true)
-      expect({ killAt, left: (await readdir(dir)).toSorted() }).toEqual({ killAt, left: ['cache', 'out'] })
+      expect({ change, left: (await readdir(dir)).toSorted() }).toEqual({ change, left: ['cache', 'out'] })
     }
-    const moments = Array.from({ length: 200 }, (_, index) => index + 1).values()
+    const moments = Array.from({ length: 200 }, (__, index) => index + 1).values()
     const worker = async (): Promise<void> => {
-      for (const moment of moments) if (moment <= last) await killed(moment)
+      for (const moment of moments) if (moment <= last) await tried(moment)
     }
     await Promise.all([worker(), worker()])
     expect(last).toBeGreaterThan(30)
@@ -164,7 +167,7 @@ describe('processes', () => {
     for (let killAt = 1; outcomes.at(-1) !== 'pushed' && killAt < 100; killAt += 1) {
       const dir = await folder()
       await cp(first.dir, dir, { recursive: true })
-      const child = start({ op: 'hub', dir, tokens }, killAt)
+      const child = start({ op: 'hub', dir, tokens }, { killAt })
       const started = (await child.result) as { url: string } | undefined
       const push = started && pushPrompt({ dir: fresh.dir, repo: 'me/sst2', hubUrl: started.url, token: TOKEN, attempts: 1 })
       const pushed = await push?.catch(codeOf)

@@ -1,13 +1,11 @@
 /** The command line as a child process. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { compileProgram, killedAt, root, type Program } from '../program.ts'
+import { compileProgram, root, troubled, type Program, type Trouble } from '../program.ts'
 
-export interface RunOptions {
+export interface RunOptions extends Trouble {
   readonly stdin?: string
   /** The largest file the command may write. */
   readonly fileKb?: number
-  /** The change of the disk at which it is killed with -9. */
-  readonly killAt?: number
 }
 
 export interface Compiled extends Program {
@@ -20,10 +18,10 @@ export interface Compiled extends Program {
 /** Compiles `scripts/` and what it imports. */
 export function compile(): Compiled {
   const { script, remove } = compileProgram('scripts/soft-prompts.ts')
-  const start = (args: readonly string[], { fileKb, killAt }: RunOptions = {}): ChildProcess => {
-    const kill = killedAt(killAt)
-    const options = { cwd: root, stdio: 'pipe', env: kill.env } as const
-    const node = [...kill.args, script, ...args]
+  const start = (args: readonly string[], { fileKb, ...trouble }: RunOptions = {}): ChildProcess => {
+    const { args: first, env } = troubled(trouble)
+    const options = { cwd: root, stdio: 'pipe', env } as const
+    const node = [...first, script, ...args]
     return fileKb === undefined
       ? spawn(process.execPath, node, options)
       : spawn('bash', ['-c', `ulimit -f ${fileKb} && exec "$@"`, 'bash', process.execPath, ...node], options)

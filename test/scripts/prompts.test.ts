@@ -1,5 +1,5 @@
 /** inspect, verify and convert as people run them: what they print, what they write, how they exit. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -32,6 +32,18 @@ describe('inspect, verify, convert', () => {
     expect(JSON.parse(back.stdout)).toMatchObject({ form: 'npy', prompts: [{ maxDifference: 0 }] })
     expect(back.stderr).toContain('base_model stayed behind')
     expect(readFileSync(at('p.npy')).equals(readFileSync(npy))).toBe(true)
+  })
+
+  it.each(['full.npy', 'full.tar.gz', 'full'])('convert to %s says what a full disk refused, and leaves nothing half', async (name) => {
+    const args = ['convert', join(fixtures, 'peft/prompt_tuning'), at(name), '--base', 'me/tiny', '--overwrite']
+    const errors: string[] = []
+    for (let fullAt = 1; errors.at(-1) !== ''; fullAt += 1) {
+      const { code, stderr } = await cli.run(args, { fullAt })
+      errors.push(code === 0 ? '' : stderr)
+      expect(readdirSync(dir, { recursive: true }).filter((file) => String(file).includes('+'))).toEqual([])
+    }
+    expect(errors.length).toBeGreaterThan(3)
+    for (const error of errors.slice(0, -1)) expect(error).toMatch(/full.* cannot be written \(ENOSPC.* \[disk-write\]/)
   })
 
   it('inspect shows a prompt, and with its model the words near it', async () => {

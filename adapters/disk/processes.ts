@@ -1,6 +1,9 @@
 /** Which process wrote something, and whether it still lives. A number alone does not tell: after a restart, in a container above all, ours may be that of the dead. */
 import { hostname } from 'node:os'
 
+/** Of a longer name the end, where names of pods and containers differ: file names have room for 255 letters. */
+const HOST_LETTERS = 24
+
 export interface Process {
   readonly pid: number
   readonly host: string
@@ -10,7 +13,7 @@ export interface Process {
 
 export const thisProcess = (): Process => ({
   pid: process.pid,
-  host: hostname().replace(/[^\w]/g, '_'),
+  host: hostname().replace(/\W/g, '_').slice(-HOST_LETTERS),
   start: Math.round(performance.timeOrigin).toString(36),
 })
 

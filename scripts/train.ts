@@ -148,7 +148,7 @@ export const train: Command = command({
     if (!evaluates && idle !== undefined) {
       throw new ConfigError(
         'dev-none',
-        `--${idle} is about evaluations, and there are no rows for them. Name some by --dev FILE, or keep some apart by --hold-out N.`,
+        `--${idle} is about evaluations, and there are no rows for them. Name some by --dev FILE (or --dev-split NAME of a --dataset), or keep some apart by --hold-out N.`,
       )
     }
     const stop = new AbortController()

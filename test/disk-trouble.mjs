@@ -38,13 +38,12 @@ const NEEDS_ROOM = {
 }
 const NEEDS_NONE = { rename: () => {}, rm: () => {}, rmdir: () => {}, truncate: () => {}, unlink: () => {} }
 
-/** Puts trouble before a function. @param watched tells of a call what half of it does, or nothing where it changes nothing */
-function watch(holder, name, needsRoom, watched) {
+/** Puts trouble before a function. @param half given what it was called with, and its `this` */
+function watch(holder, name, needsRoom, half, isChange = () => true) {
   const original = holder[name]
   holder[name] = function (...given) {
-    const half = watched.call(this, ...given)
     try {
-      if (half) change(needsRoom, half)
+      if (isChange(...given)) change(needsRoom, () => half.apply(this, given))
     } catch (error) {
       if (name.endsWith('Sync')) throw error
       return Promise.reject(error)
@@ -53,39 +52,22 @@ function watch(holder, name, needsRoom, watched) {
   }
 }
 
-for (const [needsRoom, halves] of [
-  [true, NEEDS_ROOM],
-  [false, NEEDS_NONE],
-]) {
+for (const halves of [NEEDS_ROOM, NEEDS_NONE]) {
   for (const [name, half] of Object.entries(halves)) {
-    watch(
-      promises,
-      name,
-      needsRoom,
-      (...given) =>
-        () =>
-          half(...given),
-    )
-    watch(
-      fs,
-      `${name}Sync`,
-      needsRoom,
-      (...given) =>
-        () =>
-          half(...given),
-    )
+    watch(promises, name, halves === NEEDS_ROOM, half)
+    watch(fs, `${name}Sync`, halves === NEEDS_ROOM, half)
   }
 }
-const isWritten = (_, flag) => (flag !== undefined && flag !== 'r' ? () => {} : undefined)
-watch(promises, 'open', true, isWritten)
-watch(fs, 'openSync', true, isWritten)
+const isWritten = (_, flag) => flag !== undefined && flag !== 'r'
+watch(promises, 'open', true, () => {}, isWritten)
+watch(fs, 'openSync', true, () => {}, isWritten)
 
 const handle = await promises.open(import.meta.filename)
 const prototype = Object.getPrototypeOf(handle)
 await handle.close()
 for (const name of ['write', 'writeFile', 'appendFile']) {
   watch(prototype, name, true, function (content) {
-    return () => real.writeSync(this.fd, halfOf(content))
+    real.writeSync(this.fd, halfOf(content))
   })
 }
 syncBuiltinESMExports()

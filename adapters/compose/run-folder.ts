@@ -1,7 +1,7 @@
 /** What a run keeps on disk, in `checkpoint/` of its folder: the state (of all prompts, where several train together), replaced in one rename, and the log, appended. An artifact beside it stays whole meanwhile. */
 import { appendFile, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError, MismatchError } from '../../src/errors.ts'
+import { ConfigError, DiskError, MismatchError } from '../../src/errors.ts'
 import { parseCheckpoint, formatCheckpoint } from '../../src/train/checkpoint.ts'
 import type { LogLine } from '../../src/train/events.ts'
 import type { TrainState } from '../../src/train/state.ts'
@@ -28,11 +28,17 @@ const unwritten = (path: string, cause: unknown): ConfigError =>
     { cause },
   )
 
-async function write(path: string, bytes: Uint8Array): Promise<void> {
-  await replaceFile(path, bytes).catch((cause: unknown) => {
-    throw unwritten(path, cause)
+/**
+ * What writes files of a run; where the disk refuses, the message says how to go on.
+ * @throws {ConfigError} `run-write`, and what `work` throws
+ */
+export function resumable<T>(work: Promise<T>): Promise<T> {
+  return work.catch((cause: unknown) => {
+    throw cause instanceof DiskError ? unwritten(String(cause.facts['path']), cause) : cause
   })
 }
+
+const write = (path: string, bytes: Uint8Array): Promise<void> => resumable(replaceFile(path, bytes))
 
 interface RunFolderOptions {
   readonly resume?: boolean
@@ -50,7 +56,7 @@ export async function openRunFolder(dir: string, lanes: number, options: RunFold
   })
   if (!release) {
     const holder = await holderOf(lock)
-    const who = holder ? `process ${holder.pid} on ${holder.host}` : 'it has just ended'
+    const who = holder ? `process ${holder.pid} on ${holder.host}` : 'it ends just now'
     throw new ConfigError(
       'out-busy',
       `Another run (${who}) trains into ${dir}. Wait for it, stop it, or choose another folder. One that was killed on another machine holds it for half a minute.`,

@@ -26,7 +26,7 @@ import { gatherEvidence } from './evidence.ts'
 import { createdBy } from './created-by.ts'
 import { openBase, type Base, type BaseOptions } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
-import { openRunFolder, type RunFolder } from './run-folder.ts'
+import { openRunFolder, resumable, type RunFolder } from './run-folder.ts'
 import { finishedPrompt, manifestOf } from './trained-prompt.ts'
 import { openLanes, type Lane, type Whose } from './training-lanes.ts'
 import { prepareTask, tasksOf, type PreparedTask, type TrainTask } from './training-task.ts'
@@ -264,8 +264,9 @@ async function* trainInto(
       const facts = { ...manifestOf(task, trained, options.createdBy ?? (await createdBy())), base: described }
       const prompt = finishedPrompt(state, base, facts, found)
       await folder.publishLog(lane, join(dir, LOG_FILE))
-      await writePromptFolder(prompt, dir, { log: LOG_FILE, heads: base.config.heads, layers: base.config.encoderLayers })
-      await writeCard(dir)
+      const shape = { heads: base.config.heads, layers: base.config.encoderLayers }
+      await resumable(writePromptFolder(prompt, dir, { log: LOG_FILE, ...shape }))
+      await resumable(writeCard(dir))
       if (options.signal?.aborted) {
         const message = `Stopped before all that the card shows was measured; the prompt in ${dir} is whole.`
         yield { type: 'warning', code: 'evidence-stopped', message, step: state.step, ...whose }

@@ -77,7 +77,7 @@ function idleTimer(ms: number): { signal: AbortSignal; touch(): void; stop(): vo
   }
 }
 
-const diskError = ({ path }: Pick<Sink, 'path'>, cause: unknown): HubError =>
+const unwritten = ({ path }: Pick<Sink, 'path'>, cause: unknown): HubError =>
   new HubError('hub-disk', `Cannot write ${path}: ${cause instanceof Error ? cause.message : String(cause)}. Make room, or set HF_HOME.`, {
     cause,
   })
@@ -103,7 +103,7 @@ async function receive(access: HubAccess, url: string, wanted: RemoteFile, sink:
       }
       // Unlike write, this never stops half-way without a word.
       await sink.file.appendFile(part).catch((cause: unknown) => {
-        throw diskError(sink, cause)
+        throw unwritten(sink, cause)
       })
       sink.digest.update(part)
       sink.got += part.length
@@ -135,7 +135,7 @@ export async function download(
   writing.add(beside)
   const sink = await openSink(path, beside, wanted).catch((cause: unknown) => {
     writing.delete(beside)
-    throw diskError({ path }, cause)
+    throw unwritten({ path }, cause)
   })
   let most = sink.got
   const moved = (): boolean => sink.got > most && (most = sink.got) > 0
@@ -160,7 +160,7 @@ export async function download(
   } catch (error) {
     await sink.file.close().catch(() => {})
     // What came is kept for the next pull, which verifies it with the rest; a full disk is not kept full.
-    const coded = error instanceof HubError || access.signal?.aborted ? error : diskError({ path }, error)
+    const coded = error instanceof HubError || access.signal?.aborted ? error : unwritten({ path }, error)
     if (sink.got === 0 || (coded instanceof HubError && coded.code === 'hub-disk')) await rm(beside, { force: true })
     throw coded
   } finally {

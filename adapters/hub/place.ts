@@ -76,7 +76,8 @@ export async function place(snapshot: string, files: readonly LockedFile[], out:
     }
   }
   await withLock(lock, options.clock ?? systemClock, options.signal, replace).catch((cause: unknown) => {
-    if (cause instanceof HubError || options.signal?.aborted) throw cause
+    if (cause instanceof HubError) throw cause
+    if (options.signal?.aborted) throw new HubError('hub-aborted', `Placing the prompt in ${out} was stopped.`, { cause })
     throw new HubError('hub-disk', `Cannot write ${out}: ${reasonOf(cause)}. Make room, or choose another --out.`, { cause })
   })
 }

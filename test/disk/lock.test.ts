@@ -1,19 +1,13 @@
 /** Locks of processes that died: one takes them over, and no more than one. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { tryLock } from '../../adapters/disk/lock.ts'
 import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
+import { folder } from './folder.ts'
 
 /** A process that had this one's number before a restart. */
 const dead = `${formatProcess({ ...thisProcess(), start: '1' })}\n`
-
-async function folder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'lock-'))
-  onTestFinished(() => rm(dir, { recursive: true }))
-  return dir
-}
 
 it('of many that find a dead lock at once, never two have it', async () => {
   const dir = await folder()

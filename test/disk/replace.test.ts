@@ -1,17 +1,11 @@
 /** What stands in a file's folder after it was replaced, by one who succeeds, fails, or was killed. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { formatProcess, isGone, parseProcess, thisProcess } from '../../adapters/disk/processes.ts'
 import { replaceFile, replaceWith } from '../../adapters/disk/replace.ts'
 import { unfinishedName } from '../../adapters/disk/unfinished.ts'
-
-async function folder(): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), 'replace-'))
-  onTestFinished(() => rm(dir, { recursive: true }))
-  return dir
-}
+import { folder } from './folder.ts'
 
 it('clears away what gone processes left beside the file, and nothing else', async () => {
   const dir = await folder()

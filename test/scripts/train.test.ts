@@ -194,6 +194,21 @@ describe('train', () => {
     expect(FILES.map((file) => bytes('full', file))).toEqual(FILES.map((file) => bytes('whole', file)))
   })
 
+  it('a disk that is full, early or late, says how to go on; so does the run, to the same bytes', async () => {
+    const refused: string[] = []
+    for (let fullAt = 30; refused.length === (fullAt - 30) / 11; fullAt += 11) {
+      const out = `full-${fullAt}`
+      const { code, stderr } = await cli.run(args(out, '--quiet'), { fullAt })
+      if (code === 0) continue
+      refused.push(stderr)
+      expect((await cli.run(args(out, '--resume', '--quiet'))).code).toBe(0)
+      expect(FILES.map((file) => bytes(out, file))).toEqual(FILES.map((file) => bytes('whole', file)))
+    }
+    expect(refused.filter((stderr) => !/cannot be written \(ENOSPC.*--resume.*\[run-write\]/.test(stderr))).toEqual([])
+    expect(refused.filter((stderr) => stderr.includes('checkpoint/'))).not.toEqual([])
+    expect(refused.filter((stderr) => !stderr.includes('checkpoint/'))).not.toEqual([])
+  })
+
   it('refuses another run in the folder, and another recipe to resume', async () => {
     const again = await cli.run(args('whole'))
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('[out-not-empty]')])

@@ -1,5 +1,6 @@
 /** Gives a stock transformers.js T5 (4.3) the option `soft_prompt`; pipelines hand it on by themselves. */
 import type { PreTrainedModel, Tensor } from '@huggingface/transformers'
+import { scoresNotFinite } from '../../src/decode/finite.ts'
 import { ConfigError, UnsupportedError } from '../../src/errors.ts'
 import type { PromptBank } from '../../src/prompt/bank.ts'
 import { joinPrompts, tokenRows } from '../../src/prompt/join.ts'
@@ -102,6 +103,7 @@ export function attachSession(model: PreTrainedModel, session: EncoderSession, o
     const prefix = (inputs['decoder_input_ids'] as { dims?: number[] } | undefined)?.dims?.at(-1) ?? 1
     const made = await generate.call(parts, {
       ...inputs,
+      logits_processor: [...iterated(inputs['logits_processor']), checkedScores],
       stopping_criteria: [endedAtOwnEnd(eos, prefix), ...criteria(inputs['stopping_criteria'])],
     })
     const trim = (rows: Tensor): Tensor => trimRows(rows, eos, prefix, parts.config.pad_token_id ?? 0)
@@ -149,6 +151,14 @@ function endIds(model: ModelParts, inputs: Inputs): readonly number[] {
     model.config.eos_token_id
   return isSet(eos) ? ([eos].flat() as number[]) : []
 }
+
+/** The next token's scores as they come, once they are seen to be numbers. */
+function checkedScores(_: unknown, scores: Tensor): Tensor {
+  for (const score of scores.data as Iterable<number>) if (Number.isNaN(score)) throw scoresNotFinite()
+  return scores
+}
+
+const iterated = (given: unknown): readonly unknown[] => (isSet(given) ? [...(given as Iterable<unknown>)] : [])
 
 /** Stopping criteria as transformers.js takes them: none, one (a callable), or a list. */
 function criteria(given: unknown): readonly unknown[] {

@@ -1,18 +1,21 @@
 /** A stock transformers.js pipeline that speaks soft prompts: templates, generation defaults, label words with probabilities. */
 import type { Text2TextGenerationPipeline } from '@huggingface/transformers'
 import { parseTemplate } from '../../src/data/template.ts'
+import { generate } from '../../src/decode/beam.ts'
 import { labelProbabilities, scoreLabels } from '../../src/decode/score.ts'
-import { ConfigError } from '../../src/errors.ts'
+import type { EncodeInput, Seq2Seq } from '../../src/decode/seq2seq.ts'
+import { ConfigError, DataError } from '../../src/errors.ts'
 import type { PromptBank } from '../../src/prompt/bank.ts'
 import { joinPrompts, tokenRows } from '../../src/prompt/join.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import type { Attachment, PromptChoice } from './attach.ts'
+import { ignoredOptions, planGeneration } from './generation.ts'
 import { stockSeq2Seq, type TensorClass } from './seq2seq.ts'
 
 export interface CallOptions {
   /** Which prompt: a name, null for none, or one of these for each text. Default: the only one. */
   readonly soft_prompt?: PromptChoice
-  /** Generation options of transformers.js: max_new_tokens, streamer, … */
+  /** Generation options of transformers.js: max_new_tokens, streamer, …; with `num_beams` over 1 a beam search, which takes `length_penalty` too. */
   readonly [option: string]: unknown
 }
 
@@ -64,11 +67,17 @@ export function promptedPipeline(stock: Stock, { bank, session, warnings, detach
     inputs.map((input, row) => fill(input, typeof names[row] === 'string' ? bank.get(names[row]) : undefined, row))
 
   const call = async (input: PromptedInput | readonly PromptedInput[], options: CallOptions = {}) => {
-    const { soft_prompt, ...generation } = options
+    const { soft_prompt, ...asked } = options
     const inputs = listOf(input)
+    if (inputs.length === 0) return []
     const names = choose(soft_prompt, inputs.length)
-    const defaults = generationOf(names.flatMap((name) => (name === null ? [] : [bank.get(name)])))
-    return stock(texts(inputs, names), { ...defaults, ...generation, soft_prompt: names } as never) as Promise<{ generated_text: string }[]>
+    const plan = planGeneration(asked, generationOf(names.flatMap((name) => (name === null ? [] : [bank.get(name)]))))
+    if (plan.search === 'beams') {
+      const { model, startId, padId, eosId, encoded } = openRows(texts(inputs, names), names)
+      const made = await generate(model, encoded, { ...plan, startId, padId, eosId })
+      return made.map((ids) => ({ generated_text: stock.tokenizer.decode(ids, { skip_special_tokens: true }) }))
+    }
+    return stock(texts(inputs, names), { ...plan.options, soft_prompt: names } as never) as Promise<{ generated_text: string }[]>
   }
 
   const classify = async (
@@ -99,42 +108,71 @@ export function promptedPipeline(stock: Stock, { bank, session, warnings, detach
     return Array.isArray(input) ? scores : (scores[0] as LabelScore[])
   }
 
-  const score = async (rows: readonly string[], names: readonly (string | null)[], labels: readonly string[]): Promise<LabelScore[][]> => {
-    const config = stock.model.config as unknown as { pad_token_id?: number; decoder_start_token_id?: number }
+  /** Texts behind their prompts, and the model as our own searches take it. */
+  const openRows = (rows: readonly string[], names: readonly (string | null)[]): OpenedRows => {
+    const { pad_token_id: padId = 0, decoder_start_token_id, eos_token_id: eosId = 1 } = stock.model.config as unknown as TokenIds
     const tokens = stock.tokenizer([...rows], { padding: true, truncation: true })
-    const padId = config.pad_token_id ?? 0
-    const joined = joinPrompts(
-      tokenRows(tokens.input_ids, tokens.attention_mask, padId),
-      names.map((name) => (name === null ? null : bank.tokens(name))),
-      session.vocabSize,
+    const prompts = names.map((name) => (name === null ? null : bank.tokens(name)))
+    const joined = joinPrompts(tokenRows(tokens.input_ids, tokens.attention_mask, padId), prompts, session.vocabSize, padId)
+    return {
+      model: stockSeq2Seq(stock.model, session, tokens.input_ids.constructor as TensorClass),
+      encoded: { inputIds: joined.ids, attentionMask: joined.mask },
+      startId: decoder_start_token_id ?? padId,
       padId,
-    )
+      eosId: [eosId].flat()[0] ?? 1,
+    }
+  }
+
+  const score = async (rows: readonly string[], names: readonly (string | null)[], labels: readonly string[]): Promise<LabelScore[][]> => {
+    const { model, startId, encoded } = openRows(rows, names)
     const labelIds = labels.map((label) => stock.tokenizer.encode(label))
-    const seq2seq = stockSeq2Seq(stock.model, session, tokens.input_ids.constructor as TensorClass)
-    const scores = await scoreLabels(
-      seq2seq,
-      { inputIds: joined.ids, attentionMask: joined.mask },
-      labelIds,
-      config.decoder_start_token_id ?? padId,
-    )
+    const scores = await scoreLabels(model, encoded, labelIds, startId)
     return scores.map((row) => {
       const chances = labelProbabilities(row)
       return labels.map((label, index) => ({ label, score: chances[index] as number })).toSorted((a, b) => b.score - a.score)
     })
   }
 
-  return Object.assign(call, {
-    classify,
-    bank,
-    warnings,
-    stock,
-    detach,
-    dispose: async () => void (await stock.dispose()),
-  }) as PromptedPipeline
+  const made = Object.assign(call, { classify, bank, stock, detach, dispose: async () => void (await stock.dispose()) })
+  // Prompts come and go.
+  const allWarnings = { get: () => [...warnings, ...bank.names.flatMap((name) => unheeded(name, bank.get(name)))], enumerable: true }
+  return Object.defineProperty(made, 'warnings', allWarnings) as PromptedPipeline
 }
 
-const listOf = (input: PromptedInput | readonly PromptedInput[]): readonly PromptedInput[] =>
-  (Array.isArray(input) ? input : [input]) as readonly PromptedInput[]
+interface TokenIds {
+  readonly pad_token_id?: number
+  readonly decoder_start_token_id?: number
+  readonly eos_token_id?: number | readonly number[]
+}
+
+interface OpenedRows {
+  readonly model: Seq2Seq
+  readonly encoded: EncodeInput
+  readonly startId: number
+  readonly padId: number
+  readonly eosId: number
+}
+
+/** What a prompt asks of generation that nobody obeys. */
+function unheeded(name: string, { manifest: { generation = {} } }: SoftPrompt): string[] {
+  const options = ignoredOptions(generation)
+  return options.length === 0 ? [] : [`${name} asks for ${options.join(', ')}, which transformers.js 4 does nothing with: left out.`]
+}
+
+/** @throws {DataError} `input-kind` for what is no text and no fields */
+function listOf(input: PromptedInput | readonly PromptedInput[]): readonly PromptedInput[] {
+  const inputs = (Array.isArray(input) ? input : [input]) as readonly PromptedInput[]
+  for (const [row, each] of (inputs as readonly unknown[]).entries()) {
+    if (typeof each === 'string' || (typeof each === 'object' && each !== null && !Array.isArray(each))) continue
+    const got = each === null ? 'null' : Array.isArray(each) ? 'a list' : typeof each === 'number' ? String(each) : typeof each
+    throw new DataError(
+      'input-kind',
+      `Input ${row} is ${got}. Give a text, an object with the fields of the prompt's template, or a list of these.`,
+      { facts: { row, got } },
+    )
+  }
+  return inputs
+}
 
 /** The prompt's template filled: by the fields given, or by the text where it has one field; with no prompt, the text. */
 function fill(input: PromptedInput, prompt: SoftPrompt | undefined, row: number): string {

@@ -13,18 +13,20 @@ export function stockSeq2Seq(model: PreTrainedModel, session: EncoderSession, Te
   const toHub = ({ shape, data }: Tensor<'I64'>): HubTensor => new TensorClass('int64', data, shape)
   /** What the decoder takes, in the encoder's own dtype. */
   const held = new WeakMap<Encoded, { readonly outputs: HubTensor; readonly mask: HubTensor }>()
+  let dtype = 'float32'
   return {
     async encode({ inputIds, attentionMask }) {
       const mask = toHub(attentionMask)
       const made = await session.run({ input_ids: ortOf(toHub(inputIds)), attention_mask: ortOf(mask) })
       const outputs = new TensorClass(made['last_hidden_state'])
+      dtype = outputs.type
       const encoded = { hidden: toF32(outputs), mask: attentionMask }
       held.set(encoded, { outputs, mask })
       return encoded
     },
     async step(encoded, decoderIds) {
       const { outputs, mask } = held.get(encoded) ?? {
-        outputs: new TensorClass('float32', encoded.hidden.data, encoded.hidden.shape),
+        outputs: new TensorClass('float32', encoded.hidden.data, encoded.hidden.shape).to(dtype as 'float32'),
         mask: toHub(encoded.mask),
       }
       const made = (await parts.forward({ encoder_outputs: outputs, attention_mask: mask, decoder_input_ids: toHub(decoderIds) })) as {

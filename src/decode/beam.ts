@@ -2,6 +2,7 @@
 import { ConfigError } from '../errors.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
 import { greedy, type GreedyOptions } from './greedy.ts'
+import { scoresNotFinite } from './finite.ts'
 import { logSumExp } from './score.ts'
 import type { Encoded, EncodeInput, Seq2Seq } from './seq2seq.ts'
 
@@ -28,7 +29,7 @@ interface Search {
 
 /**
  * Generates one continuation a row, as `greedy` does, by the search that is asked for.
- * @throws {ConfigError} `beams` for a number of beams that is no whole number of at least 1
+ * @throws {ConfigError} `beams` for a number of beams that is no whole number of at least 1; {UnsupportedError} `scores-not-finite`
  */
 export async function generate(model: Seq2Seq, input: EncodeInput, options: GenerateOptions): Promise<number[][]> {
   const { beams = 1, startId, padId, maxNewTokens } = options
@@ -60,6 +61,7 @@ function advance(search: Search, logits: Tensor<'F32'>, from: number, length: nu
   for (const [index, beam] of search.running.entries()) {
     const start = ((from + index + 1) * length - 1) * vocab
     const base = beam.score - logSumExp(logits.data, start, vocab)
+    if (Number.isNaN(base)) throw scoresNotFinite()
     for (let id = 0; id < vocab; id++) {
       const score = base + (logits.data[start + id] as number)
       if (best.length === 2 * beams && score <= (best.at(-1)?.score ?? 0)) continue

@@ -1,5 +1,6 @@
 /** Greedy decoding over the decoder interface: the best next token until every row has ended. */
 import { tensor } from '../tensor/tensor.ts'
+import { scoresNotFinite } from './finite.ts'
 import type { EncodeInput, Seq2Seq } from './seq2seq.ts'
 
 export interface GreedyOptions {
@@ -14,6 +15,7 @@ export interface GreedyOptions {
 /**
  * Generates one continuation a row, without the start token and without what follows `</s>`; `</s>` itself is kept where it was reached.
  * Ties go to the lower id, as torch.argmax on CPU.
+ * @throws {UnsupportedError} `scores-not-finite`
  */
 export async function greedy(model: Seq2Seq, input: EncodeInput, options: GreedyOptions): Promise<number[][]> {
   const { startId, eosId, padId, maxNewTokens, onStep } = options
@@ -37,6 +39,10 @@ export async function greedy(model: Seq2Seq, input: EncodeInput, options: Greedy
 
 function argmax(values: Float32Array, from: number, count: number): number {
   let best = 0
-  for (let index = 1; index < count; index++) if ((values[from + index] as number) > (values[from + best] as number)) best = index
+  for (let index = 0; index < count; index++) {
+    const value = values[from + index] as number
+    if (Number.isNaN(value)) throw scoresNotFinite()
+    if (value > (values[from + best] as number)) best = index
+  }
   return best
 }

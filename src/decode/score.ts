@@ -1,11 +1,13 @@
 /** Label scoring: the log-probability of each label's tokens and `</s>` after an input that is encoded once. */
 import { tensor, type Tensor } from '../tensor/tensor.ts'
+import { scoresNotFinite } from './finite.ts'
 import type { EncodeInput, Seq2Seq } from './seq2seq.ts'
 
 /**
  * Scores every label for every row: the sum of log-probabilities of the label's tokens, `</s>` included.
  * @param labels piece ids of each label, ending in `</s>`
  * @returns [B][L] natural logarithms
+ * @throws {UnsupportedError} `scores-not-finite`
  */
 export async function scoreLabels(
   model: Seq2Seq,
@@ -33,6 +35,7 @@ export async function scoreLabels(
       }
     }
   }
+  if (scores.some((row) => row.some((score) => Number.isNaN(score)))) throw scoresNotFinite()
   return scores
 }
 

@@ -17,6 +17,8 @@ export interface Reference {
   readonly input_ids: readonly number[][]
   readonly attention_mask: readonly number[][]
   readonly base_greedy: readonly number[][]
+  /** Three beams. */
+  readonly base_beam: readonly number[][]
   readonly base_hidden: readonly number[][][]
   readonly adapters: Readonly<
     Record<PromptName, { readonly P: number; readonly prompt: number[][]; readonly greedy: number[][]; readonly hidden: number[][][] }>

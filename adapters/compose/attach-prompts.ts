@@ -1,4 +1,4 @@
-/** Soft prompts for a transformers.js model or pipeline that the app has built itself. */
+/** Soft prompts for a transformers.js model or pipeline that the app has built itself; Node and page each open the prompts first. */
 import { ConfigError, MismatchError } from '../../src/errors.ts'
 import { createPromptBank, type PromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
@@ -7,7 +7,7 @@ import type { ExternalFile, ModelSource } from '../onnxruntime/source.ts'
 import type { LoadOptions } from '../transformers/load.ts'
 import { attachSession, partsOf, type Attachment, type AttachOptions, type StockModel } from '../transformers/attach.ts'
 
-export interface AttachPromptsOptions extends AttachOptions {
+export interface EncoderOptions {
   /** The file that the model's encoder came from: `onnx/encoder_model*.onnx` as a path, bytes or Blob. */
   readonly encoder: ModelSource
   readonly externalData?: readonly ExternalFile[]
@@ -17,36 +17,66 @@ export interface AttachPromptsOptions extends AttachOptions {
   readonly session?: NonNullable<PromptedSessionOptions['session']>
 }
 
+/** A stock transformers.js model, or the pipeline that holds one. */
+export type AttachTarget = StockModel | { readonly model: StockModel }
+
+/** What a target's own sessions were loaded as, in transformers.js' words. */
+export interface StockDtypes {
+  readonly encoder: string
+  readonly decoder: string
+  readonly device: string
+}
+
 /** Execution providers by transformers.js device, where the names differ. */
 const PROVIDER: Readonly<Record<string, string>> = { auto: 'cpu', gpu: 'webgpu' }
 
+const modelOf = (target: AttachTarget): StockModel =>
+  'model' in target && !('sessions' in target) ? (target.model as StockModel) : (target as StockModel)
+
+/** @throws {ConfigError} `model-kind` for what is no encoder-decoder of transformers.js */
+function sessionsOf(target: AttachTarget): { readonly encoder: StockSession; readonly decoder: StockSession } {
+  const { sessions } = partsOf(modelOf(target))
+  const [encoder, decoder] = [sessions?.['model'], sessions?.['decoder_model_merged']] as (StockSession | undefined)[]
+  if (encoder !== undefined && decoder !== undefined) return { encoder, decoder }
+  throw new ConfigError(
+    'model-kind',
+    'attachPrompts needs a transformers.js encoder-decoder (T5) with its sessions "model" and "decoder_model_merged".',
+  )
+}
+
+/** Whether the target's encoder was patched before: its file is not needed again. */
+export const isAttached = (target: AttachTarget): boolean => isPatched(sessionsOf(target).encoder)
+
+/** @throws {ConfigError} `model-kind` */
+export function dtypesOf(target: AttachTarget): StockDtypes {
+  const { encoder, decoder } = sessionsOf(target)
+  const { dtype = 'fp32', device = 'cpu' } = encoder.config ?? {}
+  return { encoder: dtype, decoder: decoder.config?.dtype ?? 'fp32', device }
+}
+
 /**
- * Attaches prompts to a stock transformers.js T5: afterwards `model.generate({ …, soft_prompt })` and `pipe(text, { soft_prompt })` take
- * a prompt's name, or a name or null for each row. The stock encoder session is released.
- * @example
- * const pipe = await pipeline('text2text-generation', 'Xenova/t5-small')
- * const { bank, detach } = await attachPrompts(pipe, { sst2: prompt }, { encoder: 'models/t5-small/onnx/encoder_model.onnx' })
- * await pipe(['a film of charm', 'wie geht es'], { soft_prompt: ['sst2', null] })
+ * Attaches opened prompts. The stock encoder session is released.
+ * @param options without `encoder` only for a target that is attached already
  * @throws {UnsupportedError} `model-attached` | `model-kind`, or what the encoder file is; {MismatchError} `prompt-width` | `encoder-mismatch`
  */
-export async function attachPrompts(
-  target: StockModel | { readonly model: StockModel },
+export async function attachOpened(
+  target: AttachTarget,
   prompts: Readonly<Record<string, SoftPrompt>> | PromptBank,
-  options: AttachPromptsOptions,
+  options: AttachOptions & Partial<EncoderOptions>,
 ): Promise<Attachment> {
-  const model = 'model' in target && !('sessions' in target) ? (target.model as StockModel) : (target as StockModel)
-  const parts = partsOf(model)
-  const stock = parts.sessions?.['model'] as StockSession | undefined
-  if (stock === undefined || parts.sessions['decoder_model_merged'] === undefined) {
-    throw new ConfigError(
-      'model-kind',
-      'attachPrompts needs a transformers.js encoder-decoder (T5) with its sessions "model" and "decoder_model_merged".',
-    )
-  }
+  const model = modelOf(target)
+  const { encoder: stock } = sessionsOf(target)
   const bank = isBank(prompts) ? prompts : createPromptBank(prompts)
   if (isPatched(stock)) return attachSession(model, keepConfig(stock.withBank(bank), stock), options)
-  const ort = options.ort ?? { InferenceSession: stock.constructor as unknown as Runtime['InferenceSession'] }
-  const session = await openEncoder(ort, stock.config?.device ?? 'cpu', parts.config.d_model, bank, options)
+  const { encoder } = options
+  if (encoder === undefined) {
+    throw new ConfigError(
+      'encoder-missing',
+      'attachPrompts needs the file that the encoder came from: { encoder: "…/onnx/encoder_model.onnx" }.',
+    )
+  }
+  const ort = options.ort ?? { InferenceSession: stock.constructor as Runtime['InferenceSession'] & StockSession['constructor'] }
+  const session = await openEncoder(ort, stock.config?.device ?? 'cpu', partsOf(model).config.d_model, bank, { ...options, encoder })
   const attached = attachSession(model, keepConfig(session, stock), options)
   await stock.release()
   return attached
@@ -58,7 +88,7 @@ export async function openEncoder(
   device: string,
   width: number | undefined, // D
   bank: PromptBank,
-  options: Pick<AttachPromptsOptions, 'encoder' | 'externalData' | 'session'>,
+  options: Pick<EncoderOptions, 'encoder' | 'externalData' | 'session'>,
 ): Promise<PromptedSession> {
   const session = await openPromptedSession(ort, options.encoder, {
     bank,
@@ -77,7 +107,7 @@ export async function openEncoder(
 }
 
 /** Session options of a load, where it has any. */
-export const sessionOf = ({ session_options: session }: LoadOptions): Pick<AttachPromptsOptions, 'session'> => (session ? { session } : {})
+export const sessionOf = ({ session_options: session }: LoadOptions): Pick<EncoderOptions, 'session'> => (session ? { session } : {})
 
 interface StockSession {
   readonly config?: { readonly device?: string; readonly dtype?: string }
@@ -87,7 +117,9 @@ interface StockSession {
 /** A model that was attached to and detached keeps its patched session. */
 const isPatched = (session: StockSession | PromptedSession): session is StockSession & PromptedSession => 'withBank' in session
 
-const isBank = (prompts: Readonly<Record<string, SoftPrompt>> | PromptBank): prompts is PromptBank => typeof prompts['feeds'] === 'function'
+/** Whether these are prompts in a bank of the app's own. */
+export const isBank = (prompts: unknown): prompts is PromptBank =>
+  typeof prompts === 'object' && prompts !== null && 'feeds' in prompts && typeof prompts.feeds === 'function'
 
 /** transformers.js reads a session's dtype and device from its `config`. */
 const keepConfig = <T extends object>(session: T, { config }: StockSession): T => Object.assign(session, { config })

@@ -2,15 +2,24 @@
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { ConfigError } from '../../src/errors.ts'
-import { attachSession } from '../transformers/attach.ts'
-import { fetchModelFile, fetchModelJson, loadStock, type LoadOptions } from '../transformers/load.ts'
+import type { PromptBank } from '../../src/prompt/bank.ts'
+import { attachSession, type Attachment, type AttachOptions } from '../transformers/attach.ts'
+import { encoderFile, fetchModelFile, fetchModelJson, loadStock, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
-import { openEncoder, sessionOf } from './attach-prompts.ts'
+import {
+  attachOpened,
+  dtypesOf,
+  isAttached,
+  isBank,
+  openEncoder,
+  sessionOf,
+  type AttachTarget,
+  type EncoderOptions,
+} from './attach-prompts.ts'
 import { openPrompt, webSha256, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
 import { MIRRORS } from './mirrors.ts'
 import { checkEncoder, type LayerCounts } from './onnx-fingerprint.ts'
 
-export { attachPrompts, type AttachPromptsOptions } from './attach-prompts.ts'
 export { openPrompt, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
 export type { CallOptions, LabelScore, PromptedInput, PromptedPipeline } from '../transformers/prompted-pipeline.ts'
 
@@ -23,7 +32,12 @@ export interface LoadPromptedOptions extends LoadOptions {
   /** The bytes of its encoder file; default: fetched from where transformers.js found it. */
   readonly encoder?: Uint8Array | Blob
   readonly hub?: OpenPromptOptions
+  /** Commit, branch or tag of prompts on the Hub. Default main. */
+  readonly revision?: string
 }
+
+/** One, or several by name. */
+export type PromptSources = string | Readonly<Record<string, PromptSource>>
 
 /**
  * Loads prompts of one base model, by name, into a transformers.js pipeline.
@@ -33,15 +47,9 @@ export interface LoadPromptedOptions extends LoadOptions {
  * @throws {ConfigError} `prompts-none` | `prompts-bases` | `encoder-missing`
  * @throws {MismatchError} `prompt-width` | `prompt-base` for a prompt of another base model
  */
-export async function loadPrompted(
-  prompts: string | Readonly<Record<string, PromptSource>>,
-  options: LoadPromptedOptions = {},
-): Promise<PromptedPipeline> {
-  const { base, encoder: given, hub, ...load } = options
-  const sources = typeof prompts === 'string' ? { [prompts.replace(/\/$/, '').split('/').at(-1) as string]: prompts } : prompts
-  const opened = Object.fromEntries(
-    await Promise.all(Object.entries(sources).map(async ([name, source]) => [name, await valueOf(source, hub)] as const)),
-  )
+export async function loadPrompted(prompts: PromptSources, options: LoadPromptedOptions = {}): Promise<PromptedPipeline> {
+  const { base, encoder: given, hub, revision, ...load } = options
+  const opened = await openSources(prompts, { hub, revision })
   const bank = createPromptBank(opened)
   const id = base ?? commonBase(Object.values(opened))
   const parts = await loadStock(id, load, { readJson: (name) => fetchModelJson(id, name), remote: true })
@@ -49,7 +57,7 @@ export async function loadPrompted(
     const { tokenizer, config } = parts
     const encoder =
       given === undefined
-        ? await fetchModelFile(id, `onnx/${parts.encoder.file}`)
+        ? await fetchModelFile(id, `onnx/${parts.encoder.file}`, load.progress_callback)
         : given instanceof Uint8Array
           ? given
           : new Uint8Array(await given.arrayBuffer())
@@ -67,6 +75,7 @@ export async function loadPrompted(
     const session = await openEncoder(parts.runtime, parts.encoder.device, config.d_model, bank, { encoder, ...sessionOf(load) })
     const stock = parts.finish(session)
     const attached = attachSession(stock.model, session)
+    load.progress_callback?.({ status: 'ready', task: 'text2text-generation', model: id })
     return promptedPipeline(stock, { ...attached, warnings: [...attached.warnings, ...drift] })
   } catch (error) {
     await parts.dispose()
@@ -74,8 +83,37 @@ export async function loadPrompted(
   }
 }
 
-const valueOf = async (source: PromptSource, hub: OpenPromptOptions | undefined): Promise<SoftPrompt> =>
-  typeof source === 'object' && 'embeddings' in source ? source : openPrompt(source, hub)
+export interface AttachPromptsOptions
+  extends AttachOptions, Partial<EncoderOptions>, Pick<LoadPromptedOptions, 'base' | 'hub' | 'revision'> {}
+
+/**
+ * Attaches prompts to a stock transformers.js T5 of the page: `pipe(text, { soft_prompt })` takes a prompt's name, or a name or null for each row.
+ * @example
+ * const pipe = await pipeline('text2text-generation', 'Xenova/t5-small')
+ * await attachPrompts(pipe, { sst2: '/prompts/sst2' })
+ * @throws {UnsupportedError} `model-attached` | `model-kind`; {MismatchError} `prompt-width` | `encoder-mismatch`
+ */
+export async function attachPrompts(
+  target: AttachTarget,
+  prompts: PromptSources | PromptBank,
+  options: AttachPromptsOptions = {},
+): Promise<Attachment> {
+  const opened = isBank(prompts) ? prompts : await openSources(prompts, options)
+  if (options.encoder !== undefined || isAttached(target)) return attachOpened(target, opened, options)
+  const values = isBank(opened) ? opened.names.map((name) => opened.get(name)) : Object.values(opened)
+  const encoder = await fetchModelFile(options.base ?? commonBase(values), `onnx/${encoderFile(dtypesOf(target).encoder)}`)
+  return attachOpened(target, opened, { ...options, encoder })
+}
+
+type OpenOptions = { readonly [K in 'hub' | 'revision']?: LoadPromptedOptions[K] | undefined }
+
+async function openSources(given: PromptSources, { hub, revision }: OpenOptions): Promise<Record<string, SoftPrompt>> {
+  const sources = typeof given === 'string' ? { [given.replace(/\/$/, '').split('/').at(-1) as string]: given } : given
+  const options = { ...hub, ...(revision === undefined ? {} : { revision }) }
+  const open = async (source: PromptSource): Promise<SoftPrompt> =>
+    typeof source === 'object' && 'embeddings' in source ? source : openPrompt(source, options)
+  return Object.fromEntries(await Promise.all(Object.entries(sources).map(async ([name, source]) => [name, await open(source)] as const)))
+}
 
 /** Pieces by id. */
 function piecesOf(vocab: ReadonlyMap<string, number>): string[] {

@@ -17,8 +17,15 @@ export interface DoctorOptions {
   readonly timeoutMs?: number
 }
 
-const RUNTIMES = ['onnxruntime-node', '@huggingface/transformers'] as const
-const TFJS = ['@tensorflow/tfjs-core', '@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu'] as const
+/** Packages that an app brings, by the versions that this library was tried with: at least the first, below the next major one. */
+const PACKAGES: ReadonlyMap<string, readonly [major: number, minor: number]> = new Map([
+  ['onnxruntime-node', [1, 30]],
+  ['onnxruntime-web', [1, 30]],
+  ['@huggingface/transformers', [4, 3]],
+  ['@tensorflow/tfjs-core', [4, 22]],
+  ['@tensorflow/tfjs-node', [4, 22]],
+  ['@tensorflow/tfjs-node-gpu', [4, 22]],
+])
 const DEVICES: readonly string[] = [
   'cpu',
   'webgpu',
@@ -46,6 +53,12 @@ async function findCopy(name: string, from: string): Promise<Copy | undefined> {
   return undefined
 }
 
+/** Prereleases count as what they lead to. */
+function fits(version: string, [major, minor]: readonly [number, number]): boolean {
+  const [ownMajor, ownMinor = 0] = version.split('.').map(Number)
+  return ownMajor === major && ownMinor >= minor
+}
+
 /** Every copy that the app, this library and transformers.js get. */
 async function findCopies(name: string, places: readonly string[]): Promise<Copy[]> {
   const found = await Promise.all(places.map((place) => findCopy(name, place)))
@@ -56,10 +69,15 @@ async function checkPackages(app: string): Promise<Check[]> {
   const own = dirname(fileURLToPath(import.meta.url))
   const transformers = await findCopies('@huggingface/transformers', [app, own])
   const places = [app, own, ...transformers.map(({ dir }) => dir)]
-  const checks = [...RUNTIMES, ...TFJS].map(async (name): Promise<Check> => {
+  const checks = [...PACKAGES].map(async ([name, wanted]): Promise<Check> => {
     const copies = await findCopies(name, places)
     const detail = copies.map(({ version, dir }) => `${version} in ${dir}`).join(' and ')
     if (copies.length === 0) return { name, standing: 'skipped', detail: 'not installed' }
+    const strange = copies.find(({ version }) => !fits(version, wanted))
+    if (strange) {
+      const range = `${wanted.join('.')} or later, below ${wanted[0] + 1}`
+      return { name, standing: 'warning', detail: `${detail}: tried with ${range}. Others may work.`, code: 'doctor-version' }
+    }
     if (copies.length === 1) return { name, standing: 'ok', detail }
     const advice = 'what one makes the other may not take. Name one version in "overrides" of package.json, then npm install.'
     return { name, standing: 'warning', detail: `${copies.length} copies, ${detail}: ${advice}`, code: 'doctor-copies' }

@@ -32,6 +32,16 @@ const MISLISTED: ReadonlySet<string> = new Set([
   'hub-not-a-model',
 ])
 
+/** How far a snapshot is, and the file that moved. */
+export interface SnapshotProgress {
+  readonly repo: string
+  readonly doneBytes: number
+  readonly totalBytes: number
+  readonly path: string
+  readonly fileDoneBytes: number
+  readonly fileBytes: number
+}
+
 export interface SnapshotOptions extends HubAccess {
   readonly repo: string
   readonly type?: RepoType
@@ -42,7 +52,7 @@ export interface SnapshotOptions extends HubAccess {
   readonly offline?: boolean
   /** Chooses among the files at the commit, and may refuse. */
   readonly select: (files: readonly RemoteFile[]) => readonly RemoteFile[]
-  readonly onProgress?: (progress: { readonly doneBytes: number; readonly totalBytes: number; readonly path: string }) => void
+  readonly onProgress?: (progress: SnapshotProgress) => void
 }
 
 export interface Snapshot {
@@ -103,9 +113,12 @@ async function fetchFiles(
   await eachInParallel(files, async (file) => {
     if (signal.aborted) return
     try {
+      let fileDoneBytes = 0
       const onBytes = (count: number): void => {
         doneBytes += count
-        options.onProgress?.({ doneBytes: Math.min(doneBytes, totalBytes), totalBytes, path: file.path })
+        fileDoneBytes = Math.min(fileDoneBytes + count, file.size)
+        const { path, size: fileBytes } = file
+        options.onProgress?.({ repo: repo.name, doneBytes: Math.min(doneBytes, totalBytes), totalBytes, path, fileDoneBytes, fileBytes })
       }
       const fetched = await fetchBlob({ ...options, signal }, cache, repo, commit, file, onBytes)
       if (fetched) downloadedBytes += file.size

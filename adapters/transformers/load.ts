@@ -1,5 +1,5 @@
 /** Loads a stock transformers.js pipeline from a local folder, and finds the encoder file that it chose. */
-import type { PreTrainedModel, Text2TextGenerationPipeline } from '@huggingface/transformers'
+import type { PreTrainedModel, ProgressCallback, Text2TextGenerationPipeline } from '@huggingface/transformers'
 import { ConfigError } from '../../src/errors.ts'
 import { partsOf } from './attach.ts'
 
@@ -9,6 +9,8 @@ export interface LoadOptions {
   /** As in transformers.js: `cpu`, `webgpu`, … or one for each file; the encoder's default is the decoder's. */
   readonly device?: string | Readonly<Record<string, string>>
   readonly session_options?: Readonly<Record<string, unknown>>
+  /** As in transformers.js: told of each file that comes over the network, and when all is ready. */
+  readonly progress_callback?: ProgressCallback
 }
 
 /** File suffixes of transformers.js by dtype (utils/dtypes.js). */
@@ -110,7 +112,7 @@ export async function loadStock(dir: string, options: LoadOptions, access: LoadA
     config,
     tokenizer,
     runtime: { InferenceSession: decoder.constructor },
-    encoder: { file: `${ENCODER}${SUFFIX[dtype] ?? ''}.onnx`, dtype, device },
+    encoder: { file: encoderFile(dtype), dtype, device },
     finish: (encoder) => {
       const sessions = { model: Object.assign(encoder, { config: { dtype, device } }), decoder_model_merged: decoder }
       const model = new Model(config, sessions, generation === undefined ? {} : { generation_config: generation })
@@ -133,6 +135,9 @@ function dtypeOf(file: string, given: LoadOptions['dtype'], configured: LoadOpti
   return asked !== undefined && asked in SUFFIX ? asked : device === 'wasm' ? 'q8' : 'fp32'
 }
 
+/** The encoder's file name in a dtype. */
+export const encoderFile = (dtype: string): string => `${ENCODER}${SUFFIX[dtype] ?? ''}.onnx`
+
 /** Endings of the encoder's and the merged decoder's file names for a dtype option. */
 export function variantsOf(dtype: LoadOptions['dtype']): readonly string[] {
   const of = (file: string): string => SUFFIX[(typeof dtype === 'string' ? dtype : dtype?.[file]) ?? 'fp32'] ?? ''
@@ -148,8 +153,10 @@ const isAddress = (id: string): boolean => /^(?:https?:\/)?\.{0,2}\//.test(id)
  * The bytes of a model's file in a browser: from the cache that transformers.js filled, else from where it looks.
  * @throws {ConfigError} `encoder-missing` naming the addresses tried
  */
-export async function fetchModelFile(id: string, file: string): Promise<Uint8Array> {
+export async function fetchModelFile(id: string, file: string, tell: ProgressCallback = () => {}): Promise<Uint8Array> {
+  tell({ status: 'initiate', name: id, file })
   const { bytes, addresses } = await lookFor(id, file)
+  if (bytes !== undefined) tell({ status: 'done', name: id, file })
   if (bytes !== undefined) return bytes
   throw new ConfigError(
     'encoder-missing',

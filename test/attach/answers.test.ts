@@ -1,7 +1,7 @@
 /** Prompted answers through stock transformers.js equal PEFT's, on both T5 families: single, batched, mixed. */
 import type { Tensor, Text2TextGenerationPipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { attachPrompts } from '../../adapters/compose/attach-prompts.ts'
+import { attachPrompts } from '../../adapters/compose/attach-sources.ts'
 import { encoderOf, int64, MODELS, PROMPTS, promptsOf, reference, stockPipeline } from './fixtures.ts'
 
 describe.each(MODELS)('%s', (model) => {

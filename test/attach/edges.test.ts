@@ -1,7 +1,7 @@
 /** Edge cases through stock transformers.js, one named test each. */
 import { TextStreamer, type Tensor, type Text2TextGenerationPipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { attachPrompts } from '../../adapters/compose/attach-prompts.ts'
+import { attachPrompts } from '../../adapters/compose/attach-sources.ts'
 import type { Attachment } from '../../adapters/transformers/attach.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE } from '../../src/onnx/schema.ts'

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRepo, uploadFiles } from '@huggingface/hub'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pipeline, type ProgressInfo } from '@huggingface/transformers'
+import { attachPrompts } from '../../adapters/compose/attach-sources.ts'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
 import { MIRRORS } from '../../adapters/compose/mirrors.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
@@ -120,5 +122,65 @@ describe('loadPrompted from the Hub', () => {
       code: 'base-no-onnx',
       message: expect.stringContaining('hf/empty'),
     })
+  })
+})
+
+const ofServer = () => ({ hubUrl: server.url, token: TOKEN })
+
+describe('options as transformers.js has them', () => {
+  const cache = join(dir, 'cache-of-options')
+
+  it('tell each file as it comes, then that all is ready; from the cache alone nothing is asked', async () => {
+    const told: ProgressInfo[] = []
+    const pipe = await loadPrompted('me/tiny-a', {
+      hub: ofServer(),
+      cache_dir: cache,
+      revision: 'main',
+      progress_callback: (info) => told.push(info),
+    })
+    await pipe.dispose()
+    const of = (status: ProgressInfo['status']): string[] =>
+      told.flatMap((info) => (info.status === status && 'file' in info ? [`${info.name}/${info.file}`] : []))
+    expect(of('initiate')).toContain('me/tiny-a/adapter_model.safetensors')
+    expect(of('initiate')).toContain(`hf/${model}/onnx/encoder_model.onnx`)
+    expect(of('done').toSorted()).toEqual(of('initiate').toSorted())
+    expect(told.flatMap((info) => (info.status === 'progress' && info.loaded === info.total ? [info.progress] : []))).toEqual(
+      of('done').map(() => 100),
+    )
+    expect(told.at(-1)).toEqual({ status: 'ready', task: 'text2text-generation', model: `hf/${model}` })
+    expect(readdirSync(cache)).toContain('models--me--tiny-a')
+
+    const offline = await loadPrompted('me/tiny-a', { hub: { hubUrl: 'http://127.0.0.1:1' }, cache_dir: cache, local_files_only: true })
+    expect(await answerOf(offline)).toBe(await peft())
+  })
+
+  it('and a revision that is not there is named', async () => {
+    const asked = loadPrompted('me/tiny-a', { hub: ofServer(), cache_dir: cache, revision: 'v9' })
+    await expect(asked).rejects.toMatchObject({ message: expect.stringContaining('v9') })
+  })
+})
+
+describe('attachPrompts', () => {
+  const stock = () => pipeline('text2text-generation', folderOf(model), { dtype: 'fp32', local_files_only: true })
+  const ask = { max_new_tokens: (ref.base_greedy[0]?.length ?? 0) - 1, soft_prompt: 'a' }
+  const adapter = join(folderOf(model), `../adapters/${model}-a`)
+
+  it.each([
+    ['a folder, the encoder found in a folder', { a: adapter }, () => ({ base: folderOf(model) })],
+    ['a Hub id, the encoder found on the Hub', { a: 'me/tiny-a' }, () => ({ hub: access() })],
+    ['a folder beside the encoder’s path', { a: adapter }, () => ({ encoder: join(folderOf(model), 'onnx/encoder_model.onnx') })],
+  ] as const)('takes %s', async (_, prompts, options) => {
+    const pipe = await stock()
+    const { bank } = await attachPrompts(pipe, prompts, options())
+    expect(bank.names).toEqual(['a'])
+    const [answer] = (await pipe(ref.texts[0] as string, ask as object)) as { generated_text: string }[]
+    expect(answer?.generated_text).toBe(await peft())
+    await pipe.dispose()
+  })
+
+  it('names a folder that is none', async () => {
+    const pipe = await stock()
+    await expect(attachPrompts(pipe, './there/is/nope', { base: folderOf(model) })).rejects.toMatchObject({ code: 'prompt-missing' })
+    await pipe.dispose()
   })
 })

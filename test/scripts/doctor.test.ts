@@ -50,7 +50,7 @@ it('tells of node, packages, devices, cache, token and hub', async () => {
 it('finds two copies of a runtime, a cache that cannot be, and a token that is not valid', async () => {
   const copy = join(home, 'node_modules/onnxruntime-node')
   mkdirSync(copy, { recursive: true })
-  writeFileSync(join(copy, 'package.json'), '{"name":"onnxruntime-node","version":"1.0.9"}')
+  writeFileSync(join(copy, 'package.json'), '{"name":"onnxruntime-node","version":"1.30.9"}')
   writeFileSync(join(copy, 'index.js'), '')
   writeFileSync(join(home, 'file'), '')
   vi.stubEnv('HF_HUB_CACHE', join(home, 'file/hub'))
@@ -59,11 +59,24 @@ it('finds two copies of a runtime, a cache that cannot be, and a token that is n
   expect(code).toBe(1)
   expect(of('onnxruntime-node')).toMatchObject({
     standing: 'warning',
-    detail: expect.stringMatching(/^2 copies, 1\.0\.9 in .* and \d+\.\d+\.\d+ in .*overrides/),
+    detail: expect.stringMatching(/^2 copies, 1\.30\.9 in .* and \d+\.\d+\.\d+ in .*overrides/),
   })
   expect(of('cache')).toMatchObject({ standing: 'failed', code: 'doctor-cache' })
   expect(of('hub')).toMatchObject({ standing: 'failed', code: 'hub-unauthorized' })
   expect(text).not.toContain('noSuchToken')
+})
+
+it('tells of a version that was never tried', async () => {
+  const copy = join(home, 'node_modules/onnxruntime-node')
+  mkdirSync(copy, { recursive: true })
+  writeFileSync(join(copy, 'package.json'), '{"name":"onnxruntime-node","version":"1.9.0"}')
+  writeFileSync(join(copy, 'index.js'), '')
+  const { of } = await examine('--app', home)
+  expect(of('onnxruntime-node')).toMatchObject({
+    standing: 'warning',
+    code: 'doctor-version',
+    detail: expect.stringMatching(/^1\.9\.0 in .*: tried with 1\.30 or later, below 2/),
+  })
 })
 
 it('says what it cannot reach, asks nobody offline, and refuses an address that is none', async () => {

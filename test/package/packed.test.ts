@@ -1,24 +1,19 @@
 /** The package as npm packs it, unpacked into an app's node_modules: every export path by import and by require, types, and one line to an answer. */
-import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
 import { folderOf, reference } from '../attach/fixtures.ts'
+import { root } from '../program.ts'
+import { packApp, run } from './app.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
 const model = 'tiny-t5-v11'
 const ref = reference(model)
 const PATHS = Object.keys(manifest.exports).map((path) => manifest.name + path.slice(1))
 const CODE = PATHS.filter((path) => !path.endsWith('.json'))
 let app = ''
 
-function run(command: string, args: readonly string[], cwd: string): string {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' })
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${stdout}${stderr}`)
-  return stdout
-}
 /** Runs a program of the app; the last line it prints is JSON. */
 function runApp(name: string, program: string, runtime: readonly [string, ...string[]] = [process.execPath]): unknown {
   writeFileSync(join(app, name), program)
@@ -32,32 +27,7 @@ function runApp(name: string, program: string, runtime: readonly [string, ...str
 }
 
 beforeAll(() => {
-  const cache = join(root, 'node_modules', '.cache')
-  mkdirSync(cache, { recursive: true })
-  app = mkdtempSync(join(cache, 'soft-prompts-app-'))
-  const stage = join(app, 'stage')
-  for (const path of ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'src', 'adapters', 'scripts', 'hub-cards'])
-    cpSync(join(root, path), join(stage, path), { recursive: true })
-  // Types are `npm run types`' concern: what was emitted is packed.
-  spawnSync(
-    process.execPath,
-    [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', join(stage, 'dist')],
-    {
-      cwd: root,
-    },
-  )
-  run('npm', ['pack', '--ignore-scripts', '--offline', '--pack-destination', app], stage)
-  const modules = join(app, 'node_modules')
-  mkdirSync(join(modules, manifest.name), { recursive: true })
-  const tarball = readdirSync(app).find((name) => name.endsWith('.tgz')) as string
-  run('tar', ['-xzf', tarball, '-C', join(modules, manifest.name), '--strip-components=1'], app)
-  rmSync(stage, { recursive: true })
-  writeFileSync(join(app, 'package.json'), '{}')
-  // What npm would have installed beside it, and the peers that an app has; types for the compiler.
-  for (const name of [...Object.keys(manifest.dependencies), '@huggingface/transformers', 'onnxruntime-node', '@types/node']) {
-    mkdirSync(join(modules, name, '..'), { recursive: true })
-    symlinkSync(join(root, 'node_modules', name), join(modules, name))
-  }
+  app = packApp()
 })
 afterAll(() => rmSync(app, { recursive: true, force: true }))
 

@@ -13,7 +13,7 @@ export {
 } from './tensor/safetensors.ts'
 
 export { lengthOf, softPrompt, widthOf, type SoftPrompt } from './prompt/soft-prompt.ts'
-export type { BaseModel, Fingerprint, Manifest, Metric, Recipe } from './prompt/manifest.ts'
+export type { BaseModel, Fingerprint, Manifest, Metric, Recipe, RecordedRecipe } from './prompt/manifest.ts'
 export type { EmbeddingTable } from './prompt/fingerprint.ts'
 export { initialise, type InitialiseOptions } from './prompt/initialise.ts'
 export { createPromptBank, type BankFeeds, type PromptBank, type VirtualTokens } from './prompt/bank.ts'
@@ -36,7 +36,7 @@ export { greedy } from './decode/greedy.ts'
 export { bestLabel, labelProbabilities, scoreLabels } from './decode/score.ts'
 export type { Encoded, EncodeInput, Seq2Seq } from './decode/seq2seq.ts'
 
-export { makeRecipe, type TrainRecipe } from './train/recipe.ts'
+export { makeRecipe, type RecipeChoices, type TrainRecipe } from './train/recipe.ts'
 export { trainLoop, type TrainOptions } from './train/loop.ts'
 export type { TrainEvent } from './train/events.ts'
 export { accuracy, exactMatch, macroF1, wilson } from './train/metrics.ts'

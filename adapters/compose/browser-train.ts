@@ -19,13 +19,14 @@ import { evaluate } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 import { trainLoop } from '../../src/train/loop.ts'
-import { makeRecipe, type TrainRecipe } from '../../src/train/recipe.ts'
+import { makeRecipe, type RecipeChoices } from '../../src/train/recipe.ts'
 import { formatArtifact } from '../artifact/artifact.ts'
 import { formatBundle } from '../tar/format.ts'
 import { floatsOf, type BrowserBase } from './browser-base.ts'
 import { webSha256 } from './browser-prompt.ts'
 
 export type { RowAnswer } from '../../src/decode/answer.ts'
+export type { RecipeChoices } from '../../src/train/recipe.ts'
 export { fetchBase, openBase, type BaseFiles, type BrowserBase } from './browser-base.ts'
 export { createEngine, type EngineOptions, type OnnxRuntime } from '../onnxruntime/engine.ts'
 
@@ -38,7 +39,7 @@ export interface BrowserTrainOptions {
   /** The field with the answer; default `target`. */
   readonly target?: string
   /** What differs from the paper's recipe; `holdOut` rows are kept apart to evaluate on. */
-  readonly recipe?: Readonly<Partial<Record<keyof TrainRecipe, unknown>>>
+  readonly recipe?: RecipeChoices
   /** Label words; default: the answers of the rows, where they repeat. `false` = compare generated text. */
   readonly labels?: readonly string[] | false
   readonly task?: string
@@ -129,7 +130,7 @@ export async function* trainPrompt(options: BrowserTrainOptions): AsyncGenerator
         template,
         ...(task === undefined ? {} : { task }),
         ...(labels ? { labels } : {}),
-        recipe,
+        recipe: { ...recipe },
         data: { name: 'rows of a page', rows: rest.length, sha256: data },
         bestStep: best.step,
         ...(best.metrics ? { metrics: best.metrics } : {}),

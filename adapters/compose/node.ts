@@ -15,6 +15,7 @@ export {
   type TrainPromptResult,
 } from './train.ts'
 export type { TrainTask } from './training-task.ts'
+export type { RecipeChoices } from '../../src/train/recipe.ts'
 export { readTasks } from './read-tasks.ts'
 export { evaluatePrompts, transferTable, type EvaluateOptions, type EvaluateResult, type TransferTable } from './evaluate.ts'
 export { answer, answers, type Answer, type AnswerOptions } from './answer.ts'

@@ -16,7 +16,7 @@ import { evaluate } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 import type { TrainOptions } from '../../src/train/loop.ts'
-import type { TrainRecipe } from '../../src/train/recipe.ts'
+import type { RecipeChoices, TrainRecipe } from '../../src/train/recipe.ts'
 import { trainTogether } from '../../src/train/together.ts'
 import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
@@ -45,7 +45,7 @@ export interface TrainPromptOptions extends Partial<TrainTask>, OpenEngineOption
   /** Prompts trained together, of the recipe's seed and those that follow it; each gets a folder `seed-…`. Default 1, without such a folder. */
   readonly seeds?: number
   /** What differs from the paper's recipe. */
-  readonly recipe?: Readonly<Partial<Record<keyof TrainRecipe, unknown>>>
+  readonly recipe?: RecipeChoices
   readonly resume?: boolean
   readonly overwrite?: boolean
   readonly timeLimitMs?: number

@@ -20,7 +20,7 @@ export function manifestOf(
     template: options.template ?? '{input}',
     ...(labels ? { labels } : {}),
     // The words are part of what it takes to train it again.
-    recipe: recipe.init === 'text' ? { ...recipe, initText: initTextOf(options) } : recipe,
+    recipe: { ...recipe, ...(recipe.init === 'text' ? { initText: initTextOf(options) } : {}) },
     data: { ...dataFacts(data, options.data), ...(target === undefined ? {} : { target }), ...(labelMap ? { labelMap } : {}) },
     ...(dev && options.dev ? { dev: dataFacts(dev, options.dev) } : {}),
     ...(createdBy === undefined ? {} : { createdBy }),

@@ -4,7 +4,7 @@ import { holdOut } from '../../src/data/split.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { Tensor } from '../../src/tensor/tensor.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
-import { makeRecipe, type TrainRecipe } from '../../src/train/recipe.ts'
+import { makeRecipe, type RecipeChoices, type TrainRecipe } from '../../src/train/recipe.ts'
 import { openData, type Data, type DataOptions, type DataSource } from './data.ts'
 import type { Base } from './open-base.ts'
 import { findPrompt } from './find-prompt.ts'
@@ -80,10 +80,10 @@ export function tasksOf(
  */
 export async function prepareTask(
   { name, options }: { readonly name?: string; readonly options: TrainTask },
-  choices: Readonly<Record<string, unknown>>,
+  choices: RecipeChoices,
   base: Promise<Base>,
 ): Promise<PreparedTask> {
-  const asked = choices['init'] ?? (options.initPrompt === undefined ? options.initText && 'text' : 'prompt')
+  const asked = choices.init ?? (options.initPrompt !== undefined ? 'prompt' : options.initText ? 'text' : undefined)
   const [whole, given, begun] = await Promise.all([
     openData(options.data, options),
     options.dev === undefined ? undefined : openData(options.dev, options),
@@ -95,7 +95,7 @@ export async function prepareTask(
   const recipe = makeRecipe({
     ...choices,
     init: asked ?? (labels ? 'labels' : 'vocab'),
-    length: choices['length'] ?? begun?.embeddings.shape[0],
+    length: choices.length ?? begun?.embeddings.shape[0],
   })
   const { data, dev } = split(whole, given, recipe)
   const encode = (of: Data): EncodedExamples =>

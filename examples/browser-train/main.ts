@@ -103,7 +103,7 @@ find<HTMLFormElement>('form').addEventListener('submit', (event) => {
       steps,
       batch: number('batch'),
       learningRate: 0.3,
-      schedule: 'linear',
+      schedule: 'linear' as const,
       maxInputTokens: 128,
       evalEvery: Math.max(10, Math.ceil(steps / 5)),
       holdOut: Math.min(40, Math.floor(rows.length / 5)),

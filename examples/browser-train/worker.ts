@@ -9,12 +9,13 @@ import {
   openAnswerer,
   trainPrompt,
   type OnnxRuntime,
+  type RecipeChoices,
   type RowAnswer,
 } from 'soft-prompts/browser-train'
 
 export type Asked =
   | { readonly type: 'open'; readonly model: string }
-  | { readonly type: 'train'; readonly rows: readonly Record<string, unknown>[]; readonly recipe: Readonly<Record<string, unknown>> }
+  | { readonly type: 'train'; readonly rows: readonly Record<string, unknown>[]; readonly recipe: RecipeChoices }
   | { readonly type: 'stop' }
   | { readonly type: 'ask'; readonly text: string }
 export type Told =
@@ -32,7 +33,7 @@ ort.env.wasm.numThreads = 1
 ort.env.logLevel = 'error'
 
 async function open(model: string): Promise<{
-  train(rows: readonly Record<string, unknown>[], recipe: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void>
+  train(rows: readonly Record<string, unknown>[], recipe: RecipeChoices, signal: AbortSignal): Promise<void>
   ask(text: string): Promise<RowAnswer>
 }> {
   const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<object | null> } }

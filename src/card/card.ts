@@ -10,7 +10,7 @@ import { trainCommand } from './reproduce.ts'
 import type { TrainRecipe } from '../train/recipe.ts'
 
 /** Every recipe field with its name on the card, in the order a reader asks for them. */
-const RECIPE: { readonly [K in keyof TrainRecipe as string extends K ? never : K]-?: string } & { readonly initText: string } = {
+const RECIPE: { readonly [K in keyof TrainRecipe]-?: string } & { readonly initText: string } = {
   length: 'virtual tokens',
   init: 'initialisation',
   initText: 'initial words',

@@ -4,7 +4,7 @@ import { makeRecipe, type TrainRecipe } from '../train/recipe.ts'
 import { flat } from './escape.ts'
 
 /** Every recipe field with its flag, said where a value differs from the default; null = said in another way, or says where it ran. */
-export const RECIPE_FLAGS: { readonly [K in keyof TrainRecipe as string extends K ? never : K]-?: string | null } = {
+export const RECIPE_FLAGS: { readonly [K in keyof TrainRecipe]-?: string | null } = {
   length: 'length',
   init: null,
   steps: 'steps',
@@ -63,7 +63,7 @@ export function trainCommand(manifest: Manifest): string | undefined {
   const { base, recipe, template, labels, task } = manifest
   const rows = dataFlags(manifest)
   if (recipe === undefined || rows === undefined || base.id.trim() === '' || recipe.init === 'prompt') return undefined
-  const usual: Readonly<Record<string, unknown>> = makeRecipe({})
+  const usual: Readonly<Record<string, unknown>> = { ...makeRecipe() }
   const known = new Set(FLAGS.map(([field]) => field))
   // A choice that this command has no flag for, as of a newer version, would be lost.
   const lost = Object.keys(recipe).some((field) => !known.has(field) && recipe[field] !== usual[field])

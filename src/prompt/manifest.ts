@@ -75,14 +75,18 @@ export interface DataFacts {
   readonly sha256: string
 }
 
+/** What a prompt begins as. */
+export const INITS = ['labels', 'vocab', 'random', 'text', 'prompt'] as const
+export const OPTIMIZERS = ['adafactor', 'adamw', 'sgd'] as const
+
 /** All that is needed to train the prompt again. */
 export interface Recipe {
   readonly length: number // P
-  readonly init: 'labels' | 'vocab' | 'random' | 'text' | 'prompt'
+  readonly init: (typeof INITS)[number]
   readonly steps: number
   readonly batch: number // B
   readonly learningRate: number
-  readonly optimizer: 'adafactor' | 'adamw' | 'sgd'
+  readonly optimizer: (typeof OPTIMIZERS)[number]
   readonly weightDecay: number
   readonly stepOffset: number
   readonly seed: number
@@ -91,6 +95,10 @@ export interface Recipe {
   readonly evalEvery: number
   /** Engine and device of the run: results are bit-equal on one engine only. */
   readonly engine?: string
+}
+
+/** A recipe as a manifest holds it: fields of other versions stay. */
+export interface RecordedRecipe extends Recipe {
   readonly [extra: string]: unknown
 }
 
@@ -103,7 +111,7 @@ export interface Manifest {
   /** Verbalizer: the label words the prompt answers with, in their scoring order. */
   readonly labels?: readonly string[]
   readonly generation?: Readonly<Record<string, number | boolean>>
-  readonly recipe?: Recipe
+  readonly recipe?: RecordedRecipe
   readonly data?: DataFacts & {
     /** The field with the answer; default `target`. */
     readonly target?: string

@@ -1,13 +1,16 @@
 /** The recipe: every choice of a run, with the paper's defaults (Lester et al. 2021, section 3 and google-research/prompt-tuning's gin files). */
 import { ConfigError } from '../errors.ts'
-import type { Recipe } from '../prompt/manifest.ts'
+import { INITS, OPTIMIZERS, type Recipe } from '../prompt/manifest.ts'
 import { adafactor } from './adafactor.ts'
 import { adamw, sgd } from './gradient-descent.ts'
 import type { Optimizer } from './optimizer.ts'
 
+/** What the rate does after its warmup. */
+export const SCHEDULES = ['constant', 'linear', 'cosine'] as const
+
 /** A recipe with every choice made. */
 export interface TrainRecipe extends Recipe {
-  readonly schedule: 'constant' | 'linear' | 'cosine'
+  readonly schedule: (typeof SCHEDULES)[number]
   /** Steps over which the rate rises from 0. */
   readonly warmup: number
   /** Batches whose gradients are averaged for one update. */
@@ -25,6 +28,9 @@ export interface TrainRecipe extends Recipe {
   /** Rows taken from the training rows to evaluate on, where no development rows are given. */
   readonly holdOut: number
 }
+
+/** What a user may choose; the engine is chosen beside it. */
+export type RecipeChoices = Readonly<Partial<Omit<TrainRecipe, 'engine'>>>
 
 type Check = (value: unknown) => string | undefined
 
@@ -44,22 +50,22 @@ const oneOf =
     choices.includes(value as string) ? undefined : `one of ${choices.join(', ')}`
 const flag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 
-interface Field {
-  readonly value: unknown
+interface Field<T> {
+  readonly value: T
   readonly check: Check
 }
 
 /** Each choice with its default and what may stand there. */
-const FIELDS: { readonly [K in keyof TrainRecipe as string extends K ? never : K]-?: Field } = {
+const FIELDS: { readonly [K in keyof TrainRecipe]-?: Field<TrainRecipe[K]> } = {
   // Paper: 100 tokens; past 20 the gain is small, and 20 is what a CPU affords (see the presets of the train command).
   length: { value: 100, check: whole(1) },
   // Paper: best at every size below XXL.
-  init: { value: 'labels', check: oneOf('labels', 'vocab', 'random', 'text', 'prompt') },
+  init: { value: 'labels', check: oneOf(...INITS) },
   steps: { value: 30_000, check: whole(1) },
   batch: { value: 32, check: whole(1) },
   // Adafactor without parameter scaling: each step moves the prompt by about this RMS.
   learningRate: { value: 0.3, check: from(0, true) },
-  optimizer: { value: 'adafactor', check: oneOf('adafactor', 'adamw', 'sgd') },
+  optimizer: { value: 'adafactor', check: oneOf(...OPTIMIZERS) },
   weightDecay: { value: 1e-5, check: from(0) },
   // What the paper ran: T5X counts on from the checkpoint's 1,100,000 steps, so that the second moment sums this run's gradients instead of averaging them and the clip
   // stays active. t5-tiny-en on SST-2 (P 20, B 16, 600 steps at 0.3, in length buckets, the best of six evaluations on 400 rows, seeds 0 to 2), against 0: 72.1 to 66.8 % where the rate
@@ -69,7 +75,7 @@ const FIELDS: { readonly [K in keyof TrainRecipe as string extends K ? never : K
   maxInputTokens: { value: 512, check: whole(2) },
   maxTargetTokens: { value: 128, check: whole(2) },
   evalEvery: { value: 1_000, check: whole(1) },
-  schedule: { value: 'constant', check: oneOf('constant', 'linear', 'cosine') },
+  schedule: { value: 'constant', check: oneOf(...SCHEDULES) },
   warmup: { value: 0, check: whole(0) },
   accumulate: { value: 1, check: whole(1) },
   clipNorm: { value: 0, check: from(0) },
@@ -90,7 +96,7 @@ const FIELDS: { readonly [K in keyof TrainRecipe as string extends K ? never : K
 }
 
 /** For a CPU and an hour instead of a day: few tokens and steps, a rate that falls to 0 (see the figures at `stepOffset`: it is worth ten points there). */
-export const QUICK: Readonly<Partial<TrainRecipe>> = {
+export const QUICK: RecipeChoices = {
   length: 20,
   steps: 1_000,
   batch: 16,
@@ -109,8 +115,9 @@ export function makeRecipe(choices: Readonly<Record<string, unknown>> = {}): Tra
       throw new ConfigError('recipe-unknown', `A recipe has no "${name}". Known: ${Object.keys(FIELDS).join(', ')}.`, { facts: { name } })
     }
   }
-  const recipe: Record<string, unknown> = {}
-  for (const [name, { value: otherwise, check }] of Object.entries(FIELDS)) {
+  const recipe: Partial<Record<keyof TrainRecipe, unknown>> = {}
+  for (const name of Object.keys(FIELDS) as (keyof TrainRecipe)[]) {
+    const { value: otherwise, check } = FIELDS[name]
     const value = choices[name] ?? otherwise
     const wanted = check(value)
     if (wanted !== undefined) {

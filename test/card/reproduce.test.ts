@@ -72,7 +72,7 @@ describe('the command on a card', () => {
   })
 
   it('says every choice of a recipe that is not the usual one, by a flag that train has', () => {
-    const usual: Readonly<Record<string, unknown>> = makeRecipe()
+    const usual: Readonly<Record<string, unknown>> = { ...makeRecipe() }
     const said = Object.entries(RECIPE_FLAGS).flatMap(([field, name]) => {
       const recipe = { ...whole.recipe, [field]: other(usual[field]) } as NonNullable<Manifest['recipe']>
       const words: readonly string[] = trainCommand({ ...whole, recipe })?.match(/--[a-z-]+/g) ?? []

@@ -53,7 +53,7 @@ beforeAll(async () => {
       .map((value) => 2 * value),
     2 * 64,
   )
-  const prompt = softPrompt(tensor('F32', [4, 64], data), { base: await baseModel(base), labels, recipe })
+  const prompt = softPrompt(tensor('F32', [4, 64], data), { base: await baseModel(base), labels, recipe: { ...recipe } })
   await writePromptFolder(prompt, join(dir, 'prompt'))
 })
 

@@ -67,7 +67,7 @@ async function train(engine: Engine, seed: number): Promise<Trained> {
     },
   }
   const losses: number[] = []
-  const recipe = { ...SIZE.recipe, evalEvery: SIZE.recipe.steps, learningRate: 0.3, schedule: 'linear', seed }
+  const recipe = { ...SIZE.recipe, evalEvery: SIZE.recipe.steps, learningRate: 0.3, schedule: 'linear', seed } as const
   const out = join(dir, `${engine.name}-${seed}`)
   const { metrics } = await drainTraining(
     trainPrompt({ engine: watched, model, data: file('train'), dev: file('dev'), out, overwrite: true, recipe }),

@@ -22,7 +22,7 @@ export const convert: Command = command({
   ],
   async run([from = '', to = ''], { dtype, ...flags }, out) {
     const { convertPrompt } = await import('../adapters/compose/convert.ts')
-    const options = { ...flags, ...(dtype === undefined ? {} : { dtype: dtype as 'F32' | 'F16' | 'BF16' }) }
+    const options = { ...flags, ...(dtype === undefined ? {} : { dtype }) }
     const done = await convertPrompt(from, to, options)
     out.table(
       ['prompt', 'from', 'shape', 'largest difference'],

@@ -1,6 +1,7 @@
 /** `soft-prompts eval`: metrics of prompts on data files. */
 import type { EvaluateResult } from '../adapters/compose/evaluate.ts'
 import { command, type Command } from './cli/command.ts'
+import { DEVICE, ENGINE } from './cli/engine-flags.ts'
 
 export const evaluate: Command = command({
   name: 'eval',
@@ -16,8 +17,8 @@ export const evaluate: Command = command({
     beams: { kind: 'number', value: 'N', help: 'continuations followed side by side where text is generated (default 1: greedy)' },
     bare: { kind: 'boolean', help: 'measure the base model without a prompt as well' },
     ensemble: { kind: 'string', value: 'how', help: 'measure all prompts as one as well: vote or mean', choices: ['vote', 'mean'] },
-    engine: { kind: 'string', value: 'name', help: 'what runs the graph', choices: ['onnxruntime', 'tfjs'], default: 'onnxruntime' },
-    device: { kind: 'string', value: 'd', help: 'cpu (default), webgpu, cuda, dml, coreml or auto; of tfjs: auto (default), cuda or cpu' },
+    engine: ENGINE,
+    device: DEVICE,
   },
   examples: [
     'soft-prompts eval my-prompt --data test.jsonl',
@@ -37,7 +38,7 @@ export const evaluate: Command = command({
       prompts,
       onDownload: download.onProgress,
       ...(beams === undefined ? {} : { beams }),
-      ...(ensemble === undefined ? {} : { ensemble: ensemble as 'vote' | 'mean' }),
+      ...(ensemble === undefined ? {} : { ensemble }),
       ...(model === undefined ? {} : { model }),
       ...(template === undefined ? {} : { template }),
       ...(generate ? { labels: false } : labels ? { labels } : {}),

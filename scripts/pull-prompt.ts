@@ -45,7 +45,7 @@ export const pull: Command = command({
     const { pullBase } = await import('../adapters/compose/pull-base.ts')
     const { transferView } = await import('./cli/transfer.ts')
     const view = transferView(out, 'base model')
-    const baseDir = await pullBase(pulled.dir, base as 'onnx' | 'weights', {
+    const baseDir = await pullBase(pulled.dir, base, {
       frozen,
       onProgress: view.onProgress,
       ...(save || frozen ? { lockFile } : {}),

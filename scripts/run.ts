@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { command, type Command } from './cli/command.ts'
+import { DEVICE, ENGINE } from './cli/engine-flags.ts'
 
 export const run: Command = command({
   name: 'run',
@@ -13,8 +14,8 @@ export const run: Command = command({
     ensemble: { kind: 'string', value: 'how', help: 'join the answers: vote or mean', choices: ['vote', 'mean'] },
     maxTokens: { kind: 'number', value: 'N', help: 'tokens generated at most', default: 64 },
     beams: { kind: 'number', value: 'N', help: 'continuations followed side by side (default 1: greedy)' },
-    engine: { kind: 'string', value: 'name', help: 'what runs the graph', choices: ['onnxruntime', 'tfjs'], default: 'onnxruntime' },
-    device: { kind: 'string', value: 'd', help: 'cpu (default), webgpu, cuda, dml, coreml or auto; of tfjs: auto (default), cuda or cpu' },
+    engine: ENGINE,
+    device: DEVICE,
   },
   examples: [
     'soft-prompts run my-prompt "a stirring , funny film"',
@@ -45,7 +46,7 @@ export const run: Command = command({
       ...(beams === undefined ? {} : { beams }),
       ...(device === undefined ? {} : { device }),
       ...(model === undefined ? {} : { model }),
-      ...(ensemble === undefined ? {} : { ensemble: ensemble as 'vote' | 'mean' }),
+      ...(ensemble === undefined ? {} : { ensemble }),
       // One text grows before the reader's eyes.
       ...(alone
         ? {

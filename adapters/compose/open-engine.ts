@@ -6,7 +6,7 @@ import { ConfigError, SoftPromptError, UnsupportedError } from '../../src/errors
 import { createBuilder } from '../../src/graph/builder.ts'
 import type { Engine } from '../../src/graph/engine.ts'
 import { mul } from '../../src/graph/ops.ts'
-import { deviceFailed } from '../onnxruntime/devices.ts'
+import { deviceFailed, NODE_DEVICES } from '../onnxruntime/devices.ts'
 import { createEngine, type OnnxRuntime } from '../onnxruntime/engine.ts'
 import { openTfjs } from '../tfjs/open.ts'
 
@@ -40,6 +40,10 @@ export async function openEngine(options: OpenEngineOptions = {}): Promise<Engin
   }
   if (engine !== 'onnxruntime') {
     throw new ConfigError('engine-name', `There is no engine "${engine}". Known: onnxruntime, tfjs.`, { facts: { got: engine } })
+  }
+  if (device !== undefined && !NODE_DEVICES.some((known) => known === device)) {
+    const known = NODE_DEVICES.join(', ')
+    throw new ConfigError('engine-device', `There is no device "${device}". Known: ${known}.`, { facts: { got: device } })
   }
   const ort = await openOnnxRuntime()
   if (device === 'cuda' && !cudaFiles()) throw deviceFailed('cuda', 'its provider files are not there')

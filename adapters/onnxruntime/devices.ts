@@ -2,6 +2,9 @@
 import { ConfigError, UnsupportedError } from '../../src/errors.ts'
 import type { Capabilities } from '../../src/graph/engine.ts'
 
+/** Devices that Node may be asked for; `auto` is the first that starts. */
+export const NODE_DEVICES = ['cpu', 'webgpu', 'cuda', 'dml', 'coreml', 'auto'] as const
+
 interface Device {
   readonly capabilities: Capabilities
   /** Operators that it lacks run on the CPU without a word: placement is checked. */

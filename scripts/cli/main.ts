@@ -1,5 +1,5 @@
 /** Turns command tables into a command line: flags, help, exit codes. 0 done, 1 a SoftPromptError, 2 bad flags. */
-import { Argument as CliArgument, Command as Cli, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Argument as CliArgument, Command as Cli, CommanderError, Help, InvalidArgumentError, Option } from 'commander'
 import { SoftPromptError } from '../../src/errors.ts'
 import type { Command, Flag } from './command.ts'
 import { printable, shellOutput } from './output.ts'
@@ -9,6 +9,9 @@ const COMMON: Readonly<Record<string, Flag>> = {
   quiet: { kind: 'boolean', help: 'print nothing but errors' },
   debug: { kind: 'boolean', help: 'print the stack of an error' },
 }
+
+/** Their heading, where flags have headings. */
+const COMMON_GROUP = 'Common'
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
@@ -20,25 +23,80 @@ function number(text: string): number {
 
 function option(name: string, flag: Flag): Option {
   const value = flag.kind === 'boolean' ? '' : ` <${flag.value ?? flag.kind}${flag.kind === 'strings' ? '...' : ''}>`
-  const made = new Option(`--${kebab(name)}${value}`, flag.help)
+  const made = new Option(`--${kebab(name)}${value}`, `${flag.help}${flag.required ? ' (required)' : ''}`)
   if (flag.kind === 'number') made.argParser(number)
   if (flag.choices) made.choices([...flag.choices])
   if (flag.default !== undefined) made.default(flag.default)
-  if (flag.required) made.makeOptionMandatory()
   return made
+}
+
+const headed = (heading: string, lines: readonly string[]): string => [heading, ...lines.map((line) => `  ${line}`)].join('\n')
+
+/** Names of a command's flags, in the order of its groups. */
+const orderOf = ({ flags, groups }: Command): readonly string[] => (groups ? Object.values(groups).flat() : Object.keys(flags))
+
+/** Help with something below the summary; wrapped as a part of it, a command could not be copied. */
+class OpenedHelp extends Help {
+  readonly #summary: string
+  readonly #below: string
+  constructor(summary: string, below: string) {
+    super()
+    this.#summary = summary
+    this.#below = below
+  }
+  override boxWrap(text: string, width: number): string {
+    return text === this.#summary ? `${super.boxWrap(text, width)}\n\n${this.#below}` : super.boxWrap(text, width)
+  }
+}
+
+/** Examples stand above the flags where these are many, else below them. */
+function describe(cli: Cli, { summary, examples, groups }: Command): void {
+  cli.description(summary)
+  if (examples.length === 0) return
+  const shown = headed('Examples:', examples)
+  if (groups === undefined) cli.addHelpText('after', `\n${shown}`)
+  else cli.createHelp = () => Object.assign(new OpenedHelp(summary, shown), cli.configureHelp())
+}
+
+/** A parser would take the last of a flag that is said twice. Stands before the flag is added: its listener sets the value. @throws {CommanderError} */
+function refuseTwice(cli: Cli, name: string, { kind }: Flag): void {
+  if (kind === 'strings') return
+  cli.on(`option:${kebab(name)}`, () => {
+    if (cli.getOptionValueSource(name) !== 'cli') return
+    cli.error(`error: --${kebab(name)} is given twice and takes one value; leave one out`, { code: 'soft-prompts.twice' })
+  })
+}
+
+/** After unknown flags, which may be misspelt ones. @throws {CommanderError} */
+function refuseMissing(cli: Cli, flags: Command['flags'], values: Readonly<Record<string, unknown>>): void {
+  for (const [name, flag] of Object.entries(flags)) {
+    if (flag.required && values[name] === undefined) {
+      cli.error(`error: required option '${option(name, flag).flags}' not specified`, { code: 'commander.missingMandatoryOptionValue' })
+    }
+  }
 }
 
 /** Builds the command-line parser of one command. */
 export function commandLine(command: Command): Cli {
-  const cli = new Cli(command.name).description(command.summary).showHelpAfterError('(add --help for the flags)').exitOverride()
+  const cli = new Cli(command.name).showHelpAfterError('(add --help for the flags)').exitOverride()
   for (const { name, help, optional, variadic } of command.args) {
     const shown = `${name}${variadic ? '...' : ''}`
     cli.addArgument(new CliArgument(optional ? `[${shown}]` : `<${shown}>`, help))
   }
-  for (const [name, flag] of Object.entries({ ...command.flags, ...COMMON })) cli.addOption(option(name, flag))
-  if (command.examples.length > 0) cli.addHelpText('after', `\nExamples:\n${command.examples.map((line) => `  ${line}`).join('\n')}`)
+  describe(cli, command)
+  const groupOf = new Map(Object.entries(command.groups ?? {}).flatMap(([heading, names]) => names.map((name) => [name, heading])))
+  const all = { ...command.flags, ...COMMON }
+  for (const name of new Set([...orderOf(command), ...Object.keys(COMMON)])) {
+    const flag = all[name] as Flag
+    const made = option(name, flag)
+    const heading = command.groups ? (groupOf.get(name) ?? COMMON_GROUP) : undefined
+    refuseTwice(cli, name, flag)
+    cli.addOption(heading === undefined ? made : made.helpGroup(`${heading}:`))
+  }
+  if (command.groups) cli.addHelpOption(new Option('-h, --help', 'display help for command').helpGroup(`${COMMON_GROUP}:`))
   return cli.action(async (...received: unknown[]) => {
     const flags = received[command.args.length] as Record<string, unknown>
+    refuseMissing(cli, command.flags, flags)
     const out = shellOutput({ json: flags['json'] === true, quiet: flags['quiet'] === true })
     const args = received
       .slice(0, command.args.length)

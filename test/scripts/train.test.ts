@@ -44,18 +44,22 @@ const STEPS = 40
 /** Kills of the test that kills at random moments. */
 const KILLS = Number(process.env['SOFT_PROMPTS_KILLS'] ?? 20)
 const CHOICES = `--length 5 --steps ${STEPS} --batch 4 --eval-every 10 --seed 3 --threads 1`.split(' ')
-const args = (out: string, ...more: string[]): string[] =>
-  ['train', '--model', model, '--data', join(dir, 'train.jsonl'), '--dev', join(dir, 'dev.jsonl'), '--out', join(dir, out)].concat(
-    CHOICES,
+/** Flags and those that stand for others of their name. */
+const but = (flags: readonly string[], more: readonly string[]): string[] =>
+  flags.filter((_, index) => !more.includes(flags[index - (index % 2)] as string)).concat(more)
+const args = (out: string, ...more: string[]): string[] => [
+  'train',
+  ...but(
+    ['--model', model, '--data', join(dir, 'train.jsonl'), '--dev', join(dir, 'dev.jsonl'), '--out', join(dir, out), ...CHOICES],
     more,
-  )
+  ),
+]
 /** Three seeds; some end early. */
 const seeds = (out: string): string[] => args(out, '--seeds', '3', '--resume', '--steps', '20', '--patience', '1', '--json')
 /** Two tasks of other rows, texts and answers, two seeds each. */
 const tasks = (out: string): string[] =>
   ['train', '--model', model, '--tasks', join(dir, 'tasks.json'), '--seeds', '2', '--resume', '--out', join(dir, out), '--json'].concat(
-    CHOICES,
-    ['--steps', '20'],
+    but(CHOICES, ['--steps', '20']),
   )
 const bytes = (out: string, file: string): string => readFileSync(join(dir, out, file)).toString('base64')
 const facts = (out: string): object => JSON.parse(readFileSync(join(dir, out, 'soft_prompt.json'), 'utf8')) as object

@@ -1,0 +1,17 @@
+/** Flags of every command that runs the model. */
+import { NODE_DEVICES } from '../../adapters/onnxruntime/devices.ts'
+
+export const ENGINE = {
+  kind: 'string',
+  value: 'name',
+  help: 'what runs the graph',
+  choices: ['onnxruntime', 'tfjs'],
+  default: 'onnxruntime',
+} as const
+
+export const DEVICE = {
+  kind: 'string',
+  value: 'd',
+  help: 'what it runs on (default: cpu; tfjs has cpu, cuda and auto, its default)',
+  choices: NODE_DEVICES as typeof NODE_DEVICES,
+} as const

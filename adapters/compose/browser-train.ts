@@ -15,7 +15,8 @@ import { finalNormWeight } from '../../src/t5/names.ts'
 import { buildStep } from '../../src/t5/step.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { usualTargets } from '../../src/train/batches.ts'
-import { evaluate } from '../../src/train/evaluate.ts'
+import { adviseData } from '../../src/train/data-advice.ts'
+import { evaluate, wrongRows } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 import { trainLoop } from '../../src/train/loop.ts'
@@ -61,7 +62,8 @@ export async function* trainPrompt(options: BrowserTrainOptions): AsyncGenerator
   const { config, weights, tokenizer } = base
   const { template = DEFAULT_TEMPLATE, target = 'target' } = options
   const given = options.rows.map((fields, index) => ({ fields, where: `row ${index + 1}` }))
-  const all = toExamples(given, { template: parseTemplate(template), target })
+  const parsed = parseTemplate(template)
+  const all = toExamples(given, { template: parsed, target })
   const labels = options.labels === false ? undefined : (options.labels ?? labelsOf(all))
   const recipe = makeRecipe({ ...options.recipe, init: options.recipe?.init ?? (labels ? 'labels' : 'vocab'), engine: engine.name })
   if (recipe.init === 'text' || recipe.init === 'prompt') {
@@ -71,7 +73,9 @@ export async function* trainPrompt(options: BrowserTrainOptions): AsyncGenerator
   const encode = (examples: readonly Example[]): readonly EncodedExample[] =>
     encodeExamples(examples, tokenizer, { maxInput: recipe.maxInputTokens, maxTarget: recipe.maxTargetTokens }).examples
   const examples = encode(rest)
-  const rows = encode(held).map((row, index) => Object.assign({}, row, { target: held[index]?.target ?? '' }))
+  const rows = encode(held).map((row, index) =>
+    Object.assign({}, row, { target: held[index]?.target ?? '', input: held[index]?.input ?? '' }),
+  )
   const words = labels?.map((label) => tokenizer.encode(label).slice(0, -1)) ?? []
   const initial = initialise({
     kind: recipe.init as 'labels',
@@ -83,6 +87,8 @@ export async function* trainPrompt(options: BrowserTrainOptions): AsyncGenerator
   const described = await describe(base)
   const data = await digest(JSON.stringify(rest.map(({ input, target: answer }) => [input, answer])))
   const identity = { recipe, data, base: await digest(JSON.stringify(described)), start: await webSha256(bytesOf(initial)) }
+
+  for (const advice of adviseData(rest, held, parsed.frame)) yield { type: 'warning', step: 0, ...advice }
 
   const { zLoss, dropout: rate } = recipe
   const graph = buildStep(config, { targetTokens: usualTargets(examples, recipe), zLoss, dropout: rate })
@@ -112,12 +118,14 @@ export async function* trainPrompt(options: BrowserTrainOptions): AsyncGenerator
                 ...(labels ? { labels } : {}),
                 ...(signal ? { signal } : {}),
               }
-              const { metrics, warnings } = await evaluate(
+              const { metrics, warnings, predictions } = await evaluate(
                 { ...asked, maxNewTokens: recipe.maxTargetTokens },
                 { data: prompt, width: config.width },
               )
-              return { metrics: metrics.map((metric) => Object.assign(metric, { step: at })), warnings }
+              const [wrong] = wrongRows(rows, predictions, 1)
+              return { metrics: metrics.map((metric) => Object.assign(metric, { step: at })), warnings, ...(wrong ? { wrong } : {}) }
             },
+            evaluationRows: rows.length,
           }),
     })
     for await (const event of events) {

@@ -1,11 +1,11 @@
 /** What a card shows beside a prompt's figure: the untuned base and the commonest answer on the same rows, the words near its tokens, rows it got wrong. */
 import type { EncodedExample } from '../../src/data/examples.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
-import type { Baseline, Failure, Manifest } from '../../src/prompt/manifest.ts'
+import type { Baseline, Manifest } from '../../src/prompt/manifest.ts'
 import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
 import { nearestTokens } from '../../src/prompt/statistics.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
-import { evaluate, type EvaluateOptions } from '../../src/train/evaluate.ts'
+import { evaluate, wrongRows, type EvaluateOptions } from '../../src/train/evaluate.ts'
 import { accuracy, macroF1 } from '../../src/train/metrics.ts'
 import type { Base } from './open-base.ts'
 
@@ -54,7 +54,8 @@ export async function gatherEvidence(options: EvidenceOptions): Promise<Evidence
     }
     const untuned = (await evaluate(asked)).metrics.map((metric) => Object.assign(metric, { of: 'untuned' as const }))
     found = { ...found, baselines: [...untuned, ...(labels ? majorityOf(rows, trained) : [])] }
-    const failures = options.failures > 0 ? wrong(rows, (await evaluate(asked, { data: prompt, width })).predictions, options.failures) : []
+    const failures =
+      options.failures > 0 ? wrongRows(rows, (await evaluate(asked, { data: prompt, width })).predictions, options.failures) : []
     return { ...found, ...(failures.length > 0 ? { failures } : {}) }
   } catch (error) {
     if (!signal?.aborted) throw error
@@ -73,15 +74,3 @@ function majorityOf(rows: readonly { readonly target: string }[], trained: reado
     Object.assign(figure, { split: 'dev', by: 'labels' as const, of: 'majority' as const }),
   )
 }
-
-const wrong = (
-  rows: readonly { readonly target: string; readonly input: string }[],
-  predictions: readonly string[],
-  count: number,
-): Failure[] =>
-  rows
-    .flatMap(({ input, target }, row) => {
-      const answered = predictions[row] ?? ''
-      return answered.trim() === target.trim() ? [] : [{ input, expected: target, answered }]
-    })
-    .slice(0, count)

@@ -12,7 +12,7 @@ import { adviseBase, adviseByAnswer, adviseLabels, adviseMemory } from '../../sr
 import { usualTargets } from '../../src/train/batches.ts'
 import { checkResume } from '../../src/train/checkpoint.ts'
 import { largestBatch, planMemory } from '../../src/train/estimate.ts'
-import { evaluate } from '../../src/train/evaluate.ts'
+import { evaluate, wrongRows } from '../../src/train/evaluate.ts'
 import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 import type { TrainOptions } from '../../src/train/loop.ts'
@@ -176,11 +176,14 @@ async function* trainInto(
       memoryBytes,
     }
   }
-  const onBase = adviseBase(base.id, base.config.width)
+  const onBase = adviseBase(base.id, base.config.width, {
+    evaluates: tasks.every(({ dev }) => dev !== undefined),
+    schedule: (tasks[0] as PreparedTask).recipe.schedule,
+  })
   for (const advice of [...onBase, ...adviseMemory(memoryBytes, availableBytes())]) yield { type: 'warning', step: 0, ...advice }
-  for (const { name, labels, dev } of tasks) {
+  for (const { name, labels, dev, advice: onRows } of tasks) {
     const devTargets = dev?.examples.map(({ target }) => target)
-    for (const advice of labels ? adviseLabels(labels, base.tokenizer, devTargets) : [])
+    for (const advice of [...onRows, ...(labels ? adviseLabels(labels, base.tokenizer, devTargets) : [])])
       yield { type: 'warning', step: 0, ...(name === undefined ? {} : { name }), ...advice }
   }
 
@@ -191,7 +194,7 @@ async function* trainInto(
   const evaluation =
     ({ devRows = [], labels, recipe }: PreparedTask): NonNullable<TrainOptions['evaluate']> =>
     async (prompt, step) => {
-      const { metrics, warnings } = await model.use(async (get) =>
+      const { metrics, warnings, predictions } = await model.use(async (get) =>
         evaluate(
           {
             model: await get(),
@@ -206,7 +209,8 @@ async function* trainInto(
           { data: prompt, width: base.config.width },
         ),
       )
-      return { metrics: metrics.map((metric) => Object.assign(metric, { step })), warnings }
+      const [wrong] = wrongRows(devRows, predictions, 1)
+      return { metrics: metrics.map((metric) => Object.assign(metric, { step })), warnings, ...(wrong ? { wrong } : {}) }
     }
   try {
     if (!onBase.some(({ code }) => code === 'base-spans-only')) {
@@ -219,7 +223,7 @@ async function* trainInto(
         identity,
         initial,
         examples: task.encoded.examples,
-        ...(task.devRows ? { evaluate: evaluation(task) } : {}),
+        ...(task.devRows ? { evaluate: evaluation(task), evaluationRows: task.devRows.length } : {}),
         ...(folder.saved?.[index] ? { resume: folder.saved[index] } : {}),
       })),
       padId: base.tokenizer.padId,

@@ -1,9 +1,12 @@
 /** What one task of a run trains on: its rows, label words and recipe, ready for the loop. */
 import { encodeExamples, labelsOf, type EncodedExample, type EncodedExamples } from '../../src/data/examples.ts'
 import { holdOut } from '../../src/data/split.ts'
+import { DEFAULT_TEMPLATE, parseTemplate } from '../../src/data/template.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { Tensor } from '../../src/tensor/tensor.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
+import type { Advice } from '../../src/train/advice.ts'
+import { adviseData } from '../../src/train/data-advice.ts'
 import { makeRecipe, type RecipeChoices, type TrainRecipe } from '../../src/train/recipe.ts'
 import { openData, type Data, type DataOptions, type DataSource } from './data.ts'
 import type { Base } from './open-base.ts'
@@ -41,6 +44,8 @@ export interface PreparedTask {
   /** The prompt to begin from, where it is another's. */
   readonly begun?: Tensor<'F32'> // [P, D]
   readonly encoded: EncodedExamples
+  /** What is worth saying of its rows. */
+  readonly advice: readonly Advice[]
 }
 
 /** The words a prompt begins from. */
@@ -95,9 +100,11 @@ export async function prepareTask(
   const recipe = makeRecipe({
     ...choices,
     init: asked ?? (labels ? 'labels' : 'vocab'),
+    holdOut: heldOut(options, choices.holdOut, name !== undefined),
     length: choices.length ?? begun?.embeddings.shape[0],
   })
   const { data, dev } = split(whole, given, recipe)
+  const { frame } = parseTemplate(options.template ?? DEFAULT_TEMPLATE)
   const encode = (of: Data): EncodedExamples =>
     encodeExamples(of.examples, tokenizer, { maxInput: recipe.maxInputTokens, maxTarget: recipe.maxTargetTokens })
   return {
@@ -109,7 +116,21 @@ export async function prepareTask(
     recipe,
     ...(begun ? { begun: begun.embeddings } : {}),
     encoded: encode(data),
+    advice: adviseData(data.examples, dev?.examples ?? [], frame),
   }
+}
+
+/**
+ * Rows to hold out; of several tasks, those with development rows of their own hold out none.
+ * @throws {ConfigError} `dev-twice`
+ */
+function heldOut({ dev }: TrainTask, count = 0, several: boolean): number {
+  if (dev === undefined || count === 0) return count
+  if (several) return 0
+  throw new ConfigError(
+    'dev-twice',
+    `The rows to evaluate on are named twice: by dev, and as ${count} rows to hold out. Keep one of them, or set holdOut to 0.`,
+  )
 }
 
 /** The rows to train and to evaluate on; both digests name the file they come from, the recipe says how it was split. */

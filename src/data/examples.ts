@@ -27,8 +27,17 @@ export interface ExampleOptions {
 /**
  * Makes an example of each row.
  * @throws {DataError} `row-field` | `row-label` | `row-empty-target`, naming file and line; `rows-none` where there is no row.
+ * @throws {ConfigError} `template-no-field`
  */
 export function toExamples(rows: readonly Row[], options: ExampleOptions): Example[] {
+  const { template } = options
+  if (template.fields.length === 0) {
+    throw new ConfigError(
+      'template-no-field',
+      `The template ${JSON.stringify(template.text)} names no field: every row would give the same text. Write a field's name in braces, as {input}.`,
+      { facts: { template: template.text } },
+    )
+  }
   if (rows.length === 0) throw new DataError('rows-none', 'The data holds no rows. Check the file, or the split asked for.')
   return rows.map((row) => {
     const raw = fieldText(row, options.target)
@@ -46,7 +55,7 @@ export function toExamples(rows: readonly Row[], options: ExampleOptions): Examp
         facts: { where: row.where },
       })
     }
-    return { input: options.template.render(row), target, where: row.where }
+    return { input: template.render(row), target, where: row.where }
   })
 }
 

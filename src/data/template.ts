@@ -6,6 +6,8 @@ export interface Template {
   readonly text: string
   /** The fields named, each once, in order. */
   readonly fields: readonly string[]
+  /** What it gives where every field is empty. */
+  readonly frame: string
   /** Fills the template from a row. @throws {DataError} `row-field` */
   render(row: Row): string
 }
@@ -42,6 +44,7 @@ export function parseTemplate(text: string): Template {
   return {
     text,
     fields: [...new Set(names)],
+    frame: parts.filter((_, index) => index % 2 === 0).join(''),
     render: (row) => parts.map((part, index) => (index % 2 === 1 ? fieldText(row, part) : part)).join(''),
   }
 }

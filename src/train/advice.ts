@@ -1,11 +1,15 @@
-/** What is worth saying before a run begins: a base that prompt-tunes badly, labels that cannot be told apart. */
+/** What is worth saying of a run before it begins and at its end: a base that prompt-tunes badly, labels that cannot be told apart, no right answer. */
 import { collate } from '../data/collate.ts'
 import type { Tokenizer } from '../data/tokenizer.ts'
+import type { Failure, Metric } from '../prompt/manifest.ts'
+import type { TrainRecipe } from './recipe.ts'
 import type { JoinedStep } from './together.ts'
 
 export interface Advice {
   readonly code: string
   readonly message: string
+  /** The choices it is about, by their names in the options of a training. */
+  readonly options?: readonly string[]
 }
 
 /** T5s that were only trained to fill spans: the paper's section 2.2 and figure 3c. */
@@ -37,8 +41,15 @@ export async function adviseByAnswer(
   return Math.exp(-(rowLoss[0] as number)) > 0.5 ? [spansOnly(id)] : []
 }
 
+/** What a run has that bears on advice. */
+export interface RunFacts {
+  /** Rows to evaluate on. */
+  readonly evaluates: boolean
+  readonly schedule: TrainRecipe['schedule']
+}
+
 /** Advice on a base model by its Hub id and width. */
-export function adviseBase(id: string, width: number): Advice[] {
+export function adviseBase(id: string, width: number, { evaluates, schedule }: RunFacts): Advice[] {
   const advice: Advice[] = []
   if (SPANS_ONLY.test(id)) {
     advice.push(spansOnly(id))
@@ -48,10 +59,15 @@ export function adviseBase(id: string, width: number): Advice[] {
       message: `${id} was not adapted to language modelling; google/t5-base-lm-adapt or google/flan-t5-base mostly tune better with the same effort.`,
     })
   }
-  if (width < SMALLEST_WIDTH) {
+  const remedies = [
+    ...(evaluates ? [] : [{ what: 'Rows to evaluate on let the best step be kept.', options: ['dev', 'holdOut'] }]),
+    ...(schedule === 'constant' ? [{ what: 'A rate that falls to 0 settles it.', options: ['schedule'] }] : []),
+  ]
+  if (width < SMALLEST_WIDTH && remedies.length > 0) {
     advice.push({
       code: 'base-very-small',
-      message: `${id} is smaller than any model of the paper (width ${width}): expect swings between evaluations. Give --dev so that the best step is kept; --schedule linear settles it.`,
+      message: `${id} is smaller than any model of the paper (width ${width}): expect swings between evaluations. ${remedies.map(({ what }) => what).join(' ')}`,
+      options: remedies.flatMap(({ options }) => options),
     })
   }
   return advice
@@ -65,7 +81,8 @@ export function adviseMemory(neededBytes: number, availableBytes: number): Advic
   return [
     {
       code: 'memory-short',
-      message: `The run takes about ${gb(neededBytes)} GB of memory, and ${gb(availableBytes)} GB are free. Take a smaller --batch with --accumulate (the same updates), a smaller --max-input or --length.`,
+      message: `The run takes about ${gb(neededBytes)} GB of memory, and ${gb(availableBytes)} GB are free. Take smaller batches and more of them to an update, which is the same; or shorter inputs, or a shorter prompt.`,
+      options: ['batch', 'accumulate', 'maxInputTokens', 'length'],
     },
   ]
 }
@@ -81,16 +98,25 @@ export function adviseLabels(labels: readonly string[], tokenizer: Tokenizer, de
     if (same !== undefined) {
       advice.push({
         code: 'labels-same',
-        message: `The labels ${JSON.stringify(same)} and ${JSON.stringify(label)} have the same tokens and cannot be told apart: the first always wins. Map them to other words (--label-map).`,
+        message: `The labels ${JSON.stringify(same)} and ${JSON.stringify(label)} have the same tokens and cannot be told apart: the first always wins. Map them to other words.`,
+        options: ['labelMap'],
       })
     }
     byIds.set(ids.join(), label)
     if (unknown >= 0 && ids.includes(unknown)) {
       advice.push({
         code: 'label-unknown-piece',
-        message: `The label ${JSON.stringify(label)} holds characters the tokenizer does not know. Map it to plain words (--label-map).`,
+        message: `The label ${JSON.stringify(label)} holds characters the tokenizer does not know. Map it to plain words.`,
+        options: ['labelMap'],
       })
     }
+  }
+  if (labels.length === 1) {
+    advice.push({
+      code: 'labels-one',
+      message: `${JSON.stringify(labels[0])} is the only label: every input is answered with it, right or wrong. Name the others, or compare generated text.`,
+      options: ['labels'],
+    })
   }
   const known = new Set(labels)
   const outside = devTargets.filter((target) => !known.has(target))
@@ -101,4 +127,19 @@ export function adviseLabels(labels: readonly string[], tokenizer: Tokenizer, de
     })
   }
   return advice
+}
+
+const shown = (text: string): string => JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}…` : text)
+
+/** Advice at the end of a run, on its best evaluation. */
+export function adviseEnd(best: { readonly metrics: readonly Metric[] } | undefined, wrong: Failure | undefined): Advice[] {
+  const [metric] = best?.metrics ?? []
+  if (metric?.by !== 'generation' || metric.value > 0) return []
+  const example = wrong ? `, as ${shown(wrong.answered)} where ${shown(wrong.expected)} was wanted` : ''
+  return [
+    {
+      code: 'never-right',
+      message: `No generated answer was right at any evaluation (0 of ${metric.n} rows${example}). See that targets are short and follow from the inputs; take more steps, a base adapted to language modelling, or name the labels where there are few answers.`,
+    },
+  ]
 }

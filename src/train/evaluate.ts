@@ -1,7 +1,7 @@
 /** A prompt's metrics on rows: by label scoring where there are labels, by generation elsewhere. */
 import type { EncodedExample } from '../data/examples.ts'
 import { answerRows, type AnswerRowsOptions } from '../decode/answer.ts'
-import type { Metric } from '../prompt/manifest.ts'
+import type { Failure, Metric } from '../prompt/manifest.ts'
 import { tensor } from '../tensor/tensor.ts'
 import { accuracy, exactMatch, macroF1, squad } from './metrics.ts'
 
@@ -44,6 +44,19 @@ export function measure(predictions: readonly string[], options: Pick<EvaluateOp
     warnings: [...collapse(predictions, expected), ...(labels ? [] : outside(predictions, expected))],
   }
 }
+
+/** The first `count` rows that were answered wrongly. */
+export const wrongRows = (
+  rows: readonly { readonly target: string; readonly input: string }[],
+  predictions: readonly string[],
+  count: number,
+): Failure[] =>
+  rows
+    .flatMap(({ input, target }, row) => {
+      const answered = predictions[row] ?? ''
+      return answered.trim() === target.trim() ? [] : [{ input, expected: target, answered }]
+    })
+    .slice(0, count)
 
 /** One answer for everything, where the rows want several, is a prompt that has not learnt or has collapsed. */
 function collapse(predictions: readonly string[], expected: readonly string[]): Evaluated['warnings'] {

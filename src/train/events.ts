@@ -1,5 +1,6 @@
 /** What a run tells while it trains. Durations are milliseconds. */
 import type { Metric } from '../prompt/manifest.ts'
+import type { Advice } from './advice.ts'
 import type { TrainState } from './state.ts'
 
 export type FinishReason = 'steps' | 'patience' | 'time' | 'aborted'
@@ -11,7 +12,16 @@ export type LogLine =
 
 export type TrainEvent =
   /** After the first gradient was timed and before the prompt moves. */
-  | { readonly type: 'started'; readonly step: number; readonly steps: number; readonly stepMs: number; readonly estimateMs: number }
+  | {
+      readonly type: 'started'
+      readonly step: number
+      readonly steps: number
+      readonly stepMs: number
+      /** Evaluations still to come. */
+      readonly evaluations: number
+      /** Of all that is to come, evaluations too. */
+      readonly estimateMs: number
+    }
   | {
       readonly type: 'step'
       readonly step: number
@@ -23,8 +33,14 @@ export type TrainEvent =
       readonly leftMs: number
     }
   | { readonly type: 'log'; readonly line: LogLine }
-  | { readonly type: 'evaluated'; readonly step: number; readonly metrics: readonly Metric[]; readonly best: boolean }
+  | {
+      readonly type: 'evaluated'
+      readonly step: number
+      readonly metrics: readonly Metric[]
+      readonly best: boolean
+      readonly leftMs: number
+    }
   /** `state` is a copy to be stored; the run goes on once the consumer asks for the next event. */
   | { readonly type: 'checkpoint'; readonly state: TrainState }
-  | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly step: number }
+  | ({ readonly type: 'warning'; readonly step: number } & Advice)
   | { readonly type: 'finished'; readonly reason: FinishReason; readonly state: TrainState }

@@ -2,11 +2,13 @@
 import { collate, type TrainBatch } from '../data/collate.ts'
 import type { EncodedExample } from '../data/examples.ts'
 import { ConfigError, DataError } from '../errors.ts'
-import type { Metric } from '../prompt/manifest.ts'
+import type { Failure, Metric } from '../prompt/manifest.ts'
 import { mixSeeds } from '../tensor/random.ts'
+import { adviseEnd } from './advice.ts'
 import { planBatches, type BatchPlan } from './batches.ts'
 import type { FinishReason, LogLine, TrainEvent } from './events.ts'
 import { clipNorm } from './optimizer.ts'
+import { evaluationsAfter, paceOf } from './pace.ts'
 import { learningRateAt, optimizerOf, type TrainRecipe } from './recipe.ts'
 import { copyState, type RunIdentity, type TrainState } from './state.ts'
 
@@ -15,6 +17,8 @@ export interface StepResult {
   readonly rowLoss: Float32Array // [B]
   readonly rowTokens: Float32Array // [B]
   readonly gradient: Float32Array // [P, D]
+  /** What it took, where the loop's clock does not show it. */
+  readonly ms?: number
 }
 
 export type GradientStep = (batch: TrainBatch, prompt: Float32Array /* [P, D] */) => Promise<StepResult>
@@ -23,6 +27,10 @@ export interface Evaluation {
   /** The first metric decides which step is best; higher is better. */
   readonly metrics: readonly Metric[]
   readonly warnings?: readonly { readonly code: string; readonly message: string }[]
+  /** A row that was answered wrongly. */
+  readonly wrong?: Failure
+  /** What it took, where the loop's clock does not show it. */
+  readonly ms?: number
 }
 
 export interface TrainOptions {
@@ -33,6 +41,8 @@ export interface TrainOptions {
   readonly initial: Float32Array
   readonly step: GradientStep
   readonly evaluate?: (prompt: Float32Array, step: number) => Promise<Evaluation>
+  /** Rows that it reads: what the first estimate of its time goes by. */
+  readonly evaluationRows?: number
   /** A state of the same run to go on from (checked by checkResume). */
   readonly resume?: TrainState
   /** Milliseconds, of any origin. */
@@ -67,6 +77,7 @@ interface Gradient {
   readonly gradient: Float32Array
   readonly loss: number
   readonly tokens: number
+  readonly ms?: number
 }
 
 /** The gradient of the mean loss per token over the step's `accumulate` batches. */
@@ -78,32 +89,19 @@ async function gradientOf(options: TrainOptions, plan: BatchPlan, state: TrainSt
   const all = batches.flat().reduce((sum, { targetIds }) => sum + targetIds.length, 0)
   let gradient: Float32Array | undefined
   let loss = 0
+  let ms: number | undefined
   for (const [part, batch] of batches.entries()) {
     const made = collate(batch, options.padId)
     made.rowWeight.data.fill(1 / all)
     const dropoutSeed = mixSeeds(seed, 3, state.step * accumulate + part)
     const result = await options.step(dropout > 0 ? { ...made, dropoutSeed } : made, state.prompt)
     for (const value of result.rowLoss) loss += value
+    if (result.ms !== undefined) ms = (ms ?? 0) + result.ms
     // Copied: the runtime may hand out a view of its own memory.
     if (gradient) for (const [index, value] of result.gradient.entries()) gradient[index] = (gradient[index] as number) + value
     else gradient = result.gradient.slice()
   }
-  return { gradient: gradient as Float32Array, loss, tokens: all }
-}
-
-/** Exponential mean of durations: follows length buckets and a machine that slows down. */
-function meanOf(): { add(ms: number): void; readonly value: number } {
-  let value = 0
-  let weight = 0
-  return {
-    add: (ms) => {
-      value = 0.95 * value + 0.05 * ms
-      weight = 0.95 * weight + 0.05
-    },
-    get value() {
-      return weight === 0 ? 0 : value / weight
-    },
-  }
+  return { gradient: gradient as Float32Array, loss, tokens: all, ...(ms === undefined ? {} : { ms }) }
 }
 
 /**
@@ -119,16 +117,12 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
   const plan = planBatches(examples, recipe)
   const state = options.resume ? { ...copyState(options.resume), identity } : startState(identity, options.initial)
   const rows = recipe.batch * recipe.accumulate
-  const stepMs = meanOf()
-  const evalMs = meanOf()
+  const pace = paceOf(recipe, options.evaluate ? (options.evaluationRows ?? 0) : 0)
   const began = now()
   let saved = began
   let first = true
+  let wrong: Failure | undefined
 
-  const leftMs = (): number => {
-    const left = recipe.steps - state.step
-    return left * stepMs.value + (options.evaluate ? Math.ceil(left / recipe.evalEvery) * evalMs.value : 0)
-  }
   const reason = (): FinishReason | undefined => {
     if (signal?.aborted && state.evaluationDue) return 'aborted'
     if (state.step >= recipe.steps) return 'steps'
@@ -139,10 +133,13 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
 
   const evaluateNow = async function* (): AsyncGenerator<TrainEvent, void> {
     if (!options.evaluate) return
-    const before = now()
     state.evaluationDue = true
-    yield* evaluated(options.evaluate, state, signal)
-    evalMs.add(now() - before)
+    const before = now()
+    const evaluation = await unlessStopped(options.evaluate(state.prompt, state.step), signal)
+    if (evaluation === undefined) return
+    pace.evaluation(evaluation.ms ?? now() - before)
+    yield* evaluated(evaluation, state, pace.leftMs(state.step))
+    wrong = evaluation.wrong
   }
   if (state.evaluationDue) yield* evaluateNow()
   let end = reason()
@@ -155,7 +152,7 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
       if (!signal?.aborted) throw error
       break
     }
-    const { gradient, loss, tokens } = made
+    const { gradient, loss, tokens, ms = now() - from } = made
     const norm = clipNorm(gradient, recipe.clipNorm > 0 ? recipe.clipNorm : Infinity)
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
       throw new ConfigError(
@@ -165,24 +162,32 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
       )
     }
     if (first) {
-      const ms = now() - from
-      yield { type: 'started', step: state.step, steps: recipe.steps, stepMs: ms, estimateMs: ms * (recipe.steps - state.step) }
-      first = false
+      pace.step(ms)
+      yield {
+        type: 'started',
+        step: state.step,
+        steps: recipe.steps,
+        stepMs: ms,
+        evaluations: options.evaluate ? evaluationsAfter(recipe, state.step) : 0,
+        estimateMs: pace.leftMs(state.step),
+      }
     }
     const learningRate = learningRateAt(recipe, state.step + 1)
     optimizer.update(state.optimizer, state.prompt, gradient, learningRate)
     state.step += 1
     state.window.loss += loss
     state.window.tokens += tokens
-    stepMs.add(now() - from)
+    if (!first) pace.step(ms)
+    first = false
+    const due = state.step % recipe.evalEvery === 0 || state.step === recipe.steps
     yield {
       type: 'step',
       step: state.step,
       steps: recipe.steps,
       loss: loss / tokens,
       gradientNorm: norm,
-      examplesPerSecond: (1000 * rows) / Math.max(stepMs.value, 1e-3),
-      leftMs: leftMs(),
+      examplesPerSecond: (1000 * rows) / Math.max(pace.stepMs, 1e-3),
+      leftMs: pace.leftMs(state.step, due && options.evaluate !== undefined),
     }
     if (state.step % logEvery(recipe) === 0 || state.step === recipe.steps) {
       const line: LogLine = {
@@ -194,7 +199,6 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
       state.window = { loss: 0, tokens: 0 }
       yield { type: 'log', line }
     }
-    const due = state.step % recipe.evalEvery === 0 || state.step === recipe.steps
     if (due) yield* evaluateNow()
     end = reason()
     if (end === undefined && (due || now() - saved >= (options.checkpointMs ?? CHECKPOINT_MS))) {
@@ -202,24 +206,24 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
       saved = now()
     }
   }
+  for (const advice of end === undefined || end === 'aborted' ? [] : adviseEnd(state.best, wrong))
+    yield { type: 'warning', step: state.step, ...advice }
   yield { type: 'checkpoint', state: copyState(state) }
   yield { type: 'finished', reason: end ?? 'aborted', state: copyState(state) }
 }
 
-/** Evaluates the state, unless the signal cuts it short: then it stays due. */
-async function* evaluated(
-  evaluate: NonNullable<TrainOptions['evaluate']>,
-  state: TrainState,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<TrainEvent, void> {
-  let evaluation: Evaluation
+/** What comes of it, or nothing where the signal cut it short. */
+async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   try {
-    evaluation = await evaluate(state.prompt, state.step)
+    return await work
   } catch (error) {
-    if (signal?.aborted) return
+    if (signal?.aborted) return undefined
     throw error
   }
-  const { metrics, warnings = [] } = evaluation
+}
+
+/** Notes an evaluation of the state in it. */
+function* evaluated({ metrics, warnings = [] }: Evaluation, state: TrainState, leftMs: number): Generator<TrainEvent, void> {
   delete state.evaluationDue
   const value = metrics[0]?.value ?? 0
   // Of equals the earlier step stays.
@@ -227,6 +231,6 @@ async function* evaluated(
   if (best) state.best = { step: state.step, prompt: state.prompt.slice(), metrics }
   state.stale = best ? 0 : state.stale + 1
   yield { type: 'log', line: { step: state.step, metrics } }
-  yield { type: 'evaluated', step: state.step, metrics, best }
+  yield { type: 'evaluated', step: state.step, metrics, best, leftMs }
   for (const { code, message } of warnings) yield { type: 'warning', code, message, step: state.step }
 }

@@ -11,7 +11,7 @@ export type JoinedStep = (
 ) => Promise<Omit<StepResult, 'gradient'> & { readonly gradient: Float32Array /* [K, P, D] */ }>
 
 /** One prompt: its run and its rows. */
-export type Lane = Pick<TrainOptions, 'identity' | 'initial' | 'resume' | 'examples' | 'evaluate'>
+export type Lane = Pick<TrainOptions, 'identity' | 'initial' | 'resume' | 'examples' | 'evaluate' | 'evaluationRows'>
 
 export interface TogetherOptions extends Omit<TrainOptions, keyof Lane | 'step'> {
   readonly lanes: readonly Lane[]
@@ -85,23 +85,31 @@ export async function* trainTogether(options: TogetherOptions): AsyncGenerator<T
       asked.map(({ batch }) => batch),
       padId,
     )
+    const from = now()
     const result = await step(
       joined,
       asked.map(({ prompt }) => prompt),
     )
     time = now()
     if (signal?.aborted) stop.abort()
+    const ms = time - from
     return splitResult(
       result,
       asked.map(({ batch }) => batch.rowWeight.data.length),
-    )
+    ).map((each) => ({ ...each, ms }))
   })
   let last: Promise<unknown> = Promise.resolve()
+  const evaluated = lanes.filter(({ evaluate }) => evaluate).length
   /** One evaluation at a time. */
   const inTurn =
     (evaluate: NonNullable<TrainOptions['evaluate']>) =>
     (prompt: Float32Array, at: number): Promise<Evaluation> => {
-      const next = last.then(() => evaluate(prompt, at))
+      const next = last.then(async () => {
+        const from = now()
+        const evaluation = await evaluate(prompt, at)
+        // The others' have their turn before the next step.
+        return { ...evaluation, ms: (now() - from) * evaluated }
+      })
       last = next.catch(() => {
         if (signal?.aborted) stop.abort()
       })

@@ -4,7 +4,9 @@ import { expect, it } from 'vitest'
 import { openBase } from '../../adapters/compose/open-base.ts'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
-import { adviseBase, adviseByAnswer, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
+import type { Example } from '../../src/data/examples.ts'
+import { adviseBase, adviseByAnswer, adviseEnd, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
+import { adviseData } from '../../src/train/data-advice.ts'
 import { buildStep } from '../../src/t5/step.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
@@ -27,13 +29,71 @@ it.each([
   ['google/flan-t5-base', 768, []],
   ['t5-tiny-en', 192, ['base-very-small']],
 ])('%s', (id, width, want) => {
-  expect(codes(adviseBase(id, width))).toEqual(want)
+  expect(codes(adviseBase(id, width, { evaluates: false, schedule: 'constant' }))).toEqual(want)
+})
+
+it.each([
+  [false, 'constant', ['dev', 'holdOut', 'schedule']],
+  [true, 'constant', ['schedule']],
+  [false, 'cosine', ['dev', 'holdOut']],
+  [true, 'linear', undefined],
+] as const)('a small base, evaluated: %s, rate %s: advises what the run has not', (evaluates, schedule, options) => {
+  expect(adviseBase('t5-tiny-en', 192, { evaluates, schedule })[0]?.options).toEqual(options)
+})
+
+const example = (input: string, target: string, line = 1): Example => ({ input, target, where: `rows.jsonl:${line}` })
+
+it.each([
+  ['rows of several answers', [example('a', 'x'), example('b', 'y')], [example('c', 'x')], []],
+  ['one answer', [example('a', 'x'), example('b', 'x')], [], [['data-one-answer', '2 rows has the answer "x"']]],
+  ['a single row', [example('a', 'x')], [], []],
+  [
+    'the same input with different answers',
+    [example('a', 'x', 3), example('b', 'y', 4), example('a', 'y', 5), example('a', 'z', 6)],
+    [],
+    [['data-contradicts', 'One input stands in the rows with different answers, as "a": "x" at rows.jsonl:3, "y" at rows.jsonl:5']],
+  ],
+  ['the same row twice', [example('a', 'x'), example('a', 'x'), example('b', 'y')], [], []],
+  [
+    'empty inputs',
+    [example(' ', 'x', 7), example('text: ', 'y', 8), example('text: a', 'y')],
+    [],
+    [['input-empty', '2 of 3 inputs are empty, the first at rows.jsonl:7']],
+  ],
+  [
+    'development rows of training',
+    [example('a', 'x'), example('b', 'y')],
+    [example('b', 'y', 9), example('c', 'x')],
+    [['dev-leak', '1 of 2 development inputs stand in the training rows too, as "b" at rows.jsonl:9']],
+  ],
+  [
+    'the training rows as development rows',
+    [example('a', 'x'), example('b', 'y')],
+    [example('a', 'x'), example('b', 'y')],
+    [['dev-leak', 'All 2']],
+  ],
+] as const)('%s', (_, rows, dev, want) => {
+  const advice = adviseData(rows, dev, 'text: ')
+  expect(codes(advice)).toEqual(want.map(([code]) => code))
+  for (const [index, [, words]] of want.entries()) expect(advice[index]?.message).toContain(words)
+})
+
+it('a run that never gave a right answer, with one of its answers', () => {
+  const metric = { name: 'exact_match', split: 'dev', n: 20, by: 'generation' } as const
+  const wrong = { input: 'a', expected: 'Paris', answered: 'the' }
+  expect(adviseEnd({ metrics: [{ ...metric, value: 0 }] }, wrong)).toMatchObject([
+    { code: 'never-right', message: expect.stringMatching(/0 of 20 rows, as "the" where "Paris" was wanted/) },
+  ])
+  expect(adviseEnd({ metrics: [{ ...metric, value: 0.05 }] }, wrong)).toEqual([])
+  expect(adviseEnd({ metrics: [{ ...metric, value: 0, by: 'labels' }] }, wrong)).toEqual([])
+  expect(adviseEnd(undefined, undefined)).toEqual([])
 })
 
 it('labels that cannot be told apart, unknown characters, answers outside them', async () => {
   const tokenizer = await openTokenizer(new URL('../../models/t5-tiny-en', import.meta.url).pathname)
   expect(codes(adviseLabels(['negative', 'positive'], tokenizer, ['positive']))).toEqual([])
   expect(codes(adviseLabels(['yes', ' yes '], tokenizer))).toEqual(['labels-same'])
+  expect(codes(adviseLabels(['yes'], tokenizer))).toEqual(['labels-one'])
   expect(codes(adviseLabels(['ja', '否'], tokenizer, ['nein', 'ja']))).toEqual(['label-unknown-piece', 'dev-labels'])
 })
 

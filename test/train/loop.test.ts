@@ -54,7 +54,9 @@ const last = (events: TrainEvent[]): Extract<TrainEvent, { type: 'finished' }> =
 const of = <T extends TrainEvent['type']>(events: TrainEvent[], type: T): Extract<TrainEvent, { type: T }>[] =>
   events.filter((event): event is Extract<TrainEvent, { type: T }> => event.type === type)
 const withoutTimes = (events: TrainEvent[]): unknown[] =>
-  events.filter(({ type }) => type === 'log' || type === 'evaluated').map((event) => event)
+  events
+    .filter(({ type }) => type === 'log' || type === 'evaluated')
+    .map((event) => ('leftMs' in event ? Object.assign({}, event, { leftMs: 0 }) : event))
 
 /** Higher the nearer the prompt is to all ones, so that the best step is not the last. */
 const evaluate: NonNullable<TrainOptions['evaluate']> = async (prompt) => ({

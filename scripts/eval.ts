@@ -28,7 +28,7 @@ export const evaluate: Command = command({
   ],
   run: async (prompts, flags, out) => {
     const { evaluatePrompts, transferTable } = await import('../adapters/compose/evaluate.ts')
-    const { formatMetric, percent } = await import('./cli/training-view.ts')
+    const { formatMetric, percent } = await import('./cli/figures.ts')
     const { transferView } = await import('./cli/transfer.ts')
     const { labels, generate, model, template, beams, ensemble, ...rest } = flags
     const results: EvaluateResult[] = []

@@ -153,7 +153,7 @@ export const train: Command = command({
     }
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
     const download = transferView(out, 'base model')
-    const view = trainingView(out, flags.out, flags.resume)
+    const view = trainingView(out, flags)
     const show = (event: TrainPromptEvent): void => {
       if (!started) void download.stop()
       started = true

@@ -3,6 +3,8 @@
 export interface Progress {
   /** `leftMs`: time left, where the work knows better than by what is done. */
   update(done: number, text?: string, leftMs?: number): void
+  /** Says something that stays; it would run into a bar otherwise. */
+  above(say: () => void): void
   stop(): void
 }
 
@@ -59,18 +61,36 @@ export function shellOutput(options: { readonly json: boolean; readonly quiet: b
       if (json) process.stdout.write(`${JSON.stringify(value)}\n`)
     },
     progress: async (label, total) => {
-      if (json || quiet) return { update: () => {}, stop: () => {} }
+      if (json || quiet) return { update: () => {}, above: (say) => say(), stop: () => {} }
       return process.stderr.isTTY ? terminalProgress(label, total) : plainProgress(label, total)
     },
   }
 }
 
+/** A bar that gives way: it leaves its line where something is said, and at its end. */
 async function terminalProgress(label: string, total: number): Promise<Progress> {
   const { SingleBar, Presets } = (await import('cli-progress')).default
-  const bar = new SingleBar({ format: `${label} {bar} {value}/{total} {text} {time}`, hideCursor: true }, Presets.shades_classic)
+  const format = `${label} {bar} {value}/{total} {text} {time}`
+  const bar = new SingleBar({ format, hideCursor: true, clearOnComplete: true }, Presets.shades_classic)
   const timer = startTimer(total)
-  bar.start(total, 0, { text: '', time: '' })
-  return { update: (done, text = '', leftMs) => bar.update(done, { text, time: timer(done, leftMs) }), stop: () => bar.stop() }
+  let value = 0
+  let payload = { text: '', time: '' }
+  bar.start(total, value, payload)
+  return {
+    update: (done, text = '', leftMs) => {
+      value = done
+      payload = { text, time: timer(done, leftMs) }
+      bar.update(value, payload)
+    },
+    // It draws where it began: printing above it, the place has to be left and taken anew.
+    above: (say) => {
+      const { isActive } = bar
+      bar.stop()
+      say()
+      if (isActive) bar.start(total, value, payload)
+    },
+    stop: () => bar.stop(),
+  }
 }
 
 /** Says what time has gone and what is left. */
@@ -100,6 +120,7 @@ function plainProgress(label: string, total: number): Progress {
       tenth = now
       process.stderr.write(`${label} ${done}/${total} ${text} ${timer(done, leftMs)}\n`)
     },
+    above: (say) => say(),
     stop: () => {},
   }
 }

@@ -36,7 +36,7 @@ const FLAGS: readonly (readonly [field: string, flag: string | null])[] = [
 ]
 
 /** As one word of a POSIX shell. */
-const quoted = (value: string): string => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`)
+export const quoted = (value: string): string => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`)
 const flag = (name: string, value: string): string => `--${name}${value.startsWith('-') ? '=' : ' '}${quoted(value)}`
 
 const isHubSplit = (data: DataFacts): boolean => data.split !== undefined

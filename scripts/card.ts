@@ -1,4 +1,5 @@
 /** `soft-prompts card DIR`: writes the model card of a prompt. */
+import { adviseLicense } from '../src/card/licenses.ts'
 import { command, type Command } from './cli/command.ts'
 
 export const card: Command = command({
@@ -28,6 +29,8 @@ export const card: Command = command({
     'soft-prompts card ./my-prompt --preview card.html',
   ],
   async run([dir = ''], { repo, license, language, model, check, preview, print }, out) {
+    const doubt = license === undefined ? undefined : adviseLicense(license)
+    if (doubt !== undefined) out.note(`warning: ${doubt}`)
     const { renderCardFiles, writeCard } = await import('../adapters/compose/card.ts')
     const options = {
       ...(repo === undefined ? {} : { repo }),

@@ -1,6 +1,7 @@
 /** `soft-prompts inspect X`: what a prompt is, and with its model, which words its virtual tokens lie near. */
 import type { Inspection } from '../adapters/compose/inspect.ts'
 import { command, type Command } from './cli/command.ts'
+import { formatMetric } from './cli/figures.ts'
 import type { Output } from './cli/output.ts'
 
 export const inspect: Command = command({
@@ -54,12 +55,7 @@ function show(found: Inspection, out: Output): void {
     ])
   if (manifest.data)
     rows.push(['data', `${manifest.data.name ?? 'unnamed'}, ${manifest.data.rows} rows, sha256 ${manifest.data.sha256.slice(0, 12)}…`])
-  for (const { name, split, value, n, interval } of metrics) {
-    rows.push([
-      'metric',
-      `${name} ${round(value)} on ${split} (n ${n}${interval ? `, 95 % ${round(interval[0])} to ${round(interval[1])}` : ''})`,
-    ])
-  }
+  for (const metric of metrics) rows.push(['metric', `${formatMetric(metric)} on ${metric.split}`])
   for (const { name, sizeBytes } of found.files) rows.push(['file', `${name}, ${sizeBytes} bytes`])
   // One line each, whatever line breaks a stranger put in.
   for (const [key, text] of rows) out.line(`${key.padEnd(9)} ${text.replaceAll(/\s+/g, ' ')}`)

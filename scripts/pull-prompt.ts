@@ -2,11 +2,12 @@
 /** `pull-prompt OWNER/NAME`, also `soft-prompts pull`. */
 import { runIfMain } from './cli/bin.ts'
 import { command, type Command } from './cli/command.ts'
+import { hubPlace } from './cli/hub-place.ts'
 
 export const pull: Command = command({
   name: 'pull',
   summary: 'Pull a prompt from the Hub into the shared cache, every byte verified; prints its folder.',
-  args: [{ name: 'repo', help: 'repository, as OWNER/NAME' }],
+  args: [{ name: 'repo', help: 'repository: OWNER/NAME, or the address of its page' }],
   flags: {
     revision: { kind: 'string', value: 'rev', help: 'branch, tag or commit (default: main)' },
     out: { kind: 'string', value: 'dir', help: 'write the prompt to this folder too' },
@@ -23,9 +24,10 @@ export const pull: Command = command({
     'pull-prompt me/t5-small-sst2 --out ./prompts/sst2 --save --base onnx',
     'pull-prompt me/t5-small-sst2 --frozen --base onnx',
   ],
-  async run([repo = ''], flags, out) {
+  async run([named = ''], flags, out) {
     const { pullRepository } = await import('../adapters/compose/pull.ts')
-    const { revision, bundle, out: target, base, force = false, save = false, frozen = false, lockFile, offline } = flags
+    const { repo, revision } = hubPlace(named, flags.revision)
+    const { bundle, out: target, base, force = false, save = false, frozen = false, lockFile, offline } = flags
     const pulled = await pullRepository({
       repo,
       force,

@@ -1,5 +1,11 @@
 /** `soft-prompts search`: prompts on the Hub. */
+import type { FoundPrompt } from '../adapters/hub/search.ts'
 import { command, type Command } from './cli/command.ts'
+import { percent } from './cli/figures.ts'
+
+/** Shares as percents; others write percents themselves, or what is no share. */
+const scoreText = ({ metric, value }: NonNullable<FoundPrompt['score']>): string =>
+  `${metric} ${value >= 0 && value <= 1 ? `${percent(value)} %` : Number(value.toPrecision(4))}`
 
 export const search: Command = command({
   name: 'search',
@@ -33,7 +39,7 @@ export const search: Command = command({
           does,
           length,
           parameters === undefined ? '' : Math.ceil((parameters * 4) / 1024),
-          score === undefined ? '' : `${score.metric} ${Number(score.value.toPrecision(4))}`,
+          score === undefined ? '' : scoreText(score),
           downloads,
           updated.slice(0, 10),
         ]),

@@ -11,8 +11,8 @@ export function wilson(right: number, n: number): readonly [number, number] {
   const centre = p + (Z * Z) / (2 * n)
   const half = Z * Math.sqrt((p * (1 - p)) / n + (Z * Z) / (4 * n * n))
   const scale = 1 + (Z * Z) / n
-  // At p = 0 and p = 1 an end is exactly 0 or 1; rounding must not cross it.
-  return [Math.max(0, (centre - half) / scale), Math.min(1, (centre + half) / scale)]
+  // At p = 0 and p = 1 an end is 0 or 1, which rounding misses.
+  return [right === 0 ? 0 : (centre - half) / scale, right === n ? 1 : (centre + half) / scale]
 }
 
 /** 95 % interval of the difference a − b of two shares from their own Wilson intervals (Newcombe 1998, method 10). */

@@ -111,6 +111,34 @@ describe('commands', () => {
     expect((await run(push, dir, 'me/sst2')).text).toContain('[hub-offline]')
   })
 
+  it('pull takes the address of a page, and the revision in it', async () => {
+    await run(push, await withManifestless(), 'me/sst2')
+    const { commit } = JSON.parse((await run(pull, 'me/sst2', '--json')).text.split('\n').at(-2) ?? '') as { commit: string }
+    for (const address of [
+      `${url}/me/sst2`,
+      `${url}/me/sst2/tree/main`,
+      'https://huggingface.co/me/sst2',
+      `hf.co/me/sst2/blob/${commit}/README.md`,
+    ]) {
+      const { code, text } = await run(pull, address, '--json')
+      expect([code, JSON.parse(text.split('\n').at(-2) ?? '')]).toMatchObject([0, { repo: 'me/sst2', commit }])
+    }
+    const torn = await run(pull, `${url}/me/sst2/tree/main`, '--revision', 'v2')
+    expect([torn.code, torn.text]).toEqual([1, expect.stringContaining('[hub-url]')])
+    expect((await run(pull, `${url}/datasets/me/rows`)).text).toMatch(/is a data set, not a model.*\[hub-url\]/)
+  })
+
+  it('card says where the Hub would not know a licence, and what may be meant', async () => {
+    const dir = await withManifestless()
+    expect((await run(card, dir, '--license', 'apache-2.0', '--print')).text).not.toContain('warning')
+    expect((await run(card, dir, '--license', 'Apache 2.0', '--print')).text).toMatch(
+      /warning: "Apache 2.0" is no licence .* Did you mean apache-2.0\?/,
+    )
+    expect((await run(card, dir, '--license', 'foo/bar', '--print')).text).toMatch(
+      /warning: "foo\/bar" is no licence .* say "other", and write license_name/,
+    )
+  })
+
   it('a failure is one line with its code, and exit code 1', async () => {
     const { code, text } = await run(pull, 'me/none')
     expect(code).toBe(1)

@@ -63,7 +63,7 @@ describe('search', () => {
     output = ''
     expect(await main(commandLine(search), ['sst2'])).toBe(0)
     expect(output).toMatch(
-      /^prompt +base +task +tokens +KB +score +downloads +updated\n-+.*\nteam\/t5-base-sst2 +google-t5\/t5-base +text-classification +5 +1 +accuracy 0.93 +0 +\d{4}-/m,
+      /^prompt +base +task +tokens +KB +score +downloads +updated\n-+.*\nteam\/t5-base-sst2 +google-t5\/t5-base +text-classification +5 +1 +accuracy 93\.0 % +0 +\d{4}-/m,
     )
   })
 })

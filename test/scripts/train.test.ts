@@ -150,14 +150,20 @@ describe('train', () => {
   })
 
   it.each([
-    ['{"../x": {"data": "train.jsonl"}}', 'train-tasks'],
-    ['{"mood": {}}', 'train-tasks'],
-    ['{"mood": {"data": "train.jsonl", "templat": "{input}"}}', 'tasks-file'],
-    ['{}', 'train-tasks'],
-  ])('refuses the tasks %s', async (text, code) => {
+    ['{"../x": {"data": "train.jsonl"}}', '"../x" cannot name a task', 'train-tasks'],
+    ['{"mood": {}}', 'mood has no rows', 'train-tasks'],
+    ['{"mood": {"data": "train.jsonl", "templat": "{input}"}}', 'the task "mood" has a field "templat", which no task has', 'tasks-file'],
+    ['{"mood": {"data": 3}}', 'the task "mood": "data" should be a file name, or { repo, split }', 'tasks-file'],
+    ['{"mood": {"data": {"repo": "a/b"}}}', 'the task "mood": "data" should be a file name, or { repo, split }', 'tasks-file'],
+    ['{"mood": "train.jsonl"}', 'the task "mood" should be an object', 'tasks-file'],
+    ['[]', 'it should hold an object of tasks by name', 'tasks-file'],
+    ['{}', 'No tasks to train', 'train-tasks'],
+  ])('refuses the tasks %s', async (text, words, code) => {
     writeFileSync(join(dir, 'bad.json'), text)
     const { stderr } = await cli.run(['train', '--model', model, '--tasks', join(dir, 'bad.json'), '--out', join(dir, 'none')])
+    expect(stderr).toContain(words)
     expect(stderr).toContain(`[${code}]`)
+    expect(stderr).not.toMatch(/never|received|Invalid/)
   })
 
   it('lets no other run into its folder, stops on Ctrl-C, saved, and goes on', async () => {

@@ -16,6 +16,13 @@ describe('metrics', () => {
     expect(to).toBeCloseTo(high, 3)
   })
 
+  it.each(Array.from({ length: 300 }, (_, index) => index + 1))('none and all of %i have an end of exactly 0 and 1', (n) => {
+    expect(wilson(0, n)[0]).toBe(0)
+    expect(wilson(n, n)[1]).toBe(1)
+    const [low, high] = wilson(1, n)
+    expect([low > 0, high <= 1]).toEqual([true, true])
+  })
+
   it('accuracy counts equal labels', () => {
     expect(accuracy(['a', 'b', 'b'], ['a', 'a', 'b'])).toMatchObject({ name: 'accuracy', value: 2 / 3, n: 3 })
   })

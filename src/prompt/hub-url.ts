@@ -1,0 +1,58 @@
+/** Addresses of the Hub's pages as people paste them: `https://huggingface.co/OWNER/NAME`, with a revision and a file behind it. */
+import { ConfigError } from '../errors.ts'
+
+/** What of the Hub an address names. */
+export interface HubPlace {
+  readonly repo: string
+  /** Branch, tag or commit, where the address names one. */
+  readonly revision?: string
+}
+
+/** The public Hub's names. */
+const PUBLIC = ['huggingface.co', 'www.huggingface.co', 'hf.co']
+
+/** What stands at the place of an owner and is none. */
+const OTHERS: Readonly<Record<string, string>> = {
+  datasets: 'a data set',
+  spaces: 'a space',
+  collections: 'a collection',
+  papers: 'a paper',
+  docs: 'a page of the documentation',
+  blog: 'a page of the blog',
+  api: 'an address of the API',
+}
+
+/** Pages of a repository whose next part is a revision. */
+const AT_REVISION = new Set(['tree', 'blob', 'resolve', 'raw', 'commit', 'commits', 'blame'])
+
+/**
+ * The repository that an address names; undefined for a text that is no address.
+ * @param hubUrl the Hub in use, whose addresses count besides the public one's
+ * @throws {ConfigError} `hub-url` for an address of another place, or of no model
+ */
+export function parseHubUrl(text: string, hubUrl = 'https://huggingface.co'): HubPlace | undefined {
+  const own = new URL(hubUrl)
+  const hosts = [...PUBLIC, own.host]
+  const bare = hosts.find((host) => text.startsWith(`${host}/`))
+  if (bare === undefined && !/^https?:\/\//i.test(text)) return undefined
+  const refuse = (what: string): never => {
+    throw new ConfigError('hub-url', `${text} ${what}. Give OWNER/NAME, or the address of its page, as ${own.origin}/OWNER/NAME.`, {
+      facts: { url: text },
+    })
+  }
+  const address = bare === undefined ? text : `https://${text}`
+  const url = URL.canParse(address) ? new URL(address) : refuse('is no address')
+  if (!hosts.includes(url.host)) refuse(`is not of this Hub (${own.host})`)
+  // A hub may lie below a path of its host.
+  const below = own.host === url.host ? own.pathname.replace(/\/+$/, '') : ''
+  const parts = url.pathname
+    .slice(url.pathname.startsWith(`${below}/`) ? below.length : 0)
+    .split('/')
+    .filter(Boolean)
+  const [owner = '', name, page, revision] = parts
+  const other = Object.hasOwn(OTHERS, owner) ? OTHERS[owner] : undefined
+  if (other !== undefined) refuse(`is ${other}, not a model`)
+  if (name === undefined) refuse('names no repository')
+  const repo = `${owner}/${name}`
+  return page !== undefined && AT_REVISION.has(page) && revision !== undefined ? { repo, revision: decodeURIComponent(revision) } : { repo }
+}

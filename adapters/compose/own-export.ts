@@ -1,9 +1,10 @@
 /** The last resort for a base without ONNX files anywhere: our own export of its PyTorch weights, made once, kept beside the Hub cache. */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ConfigError, SoftPromptError } from '../../src/errors.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
+import { makeFolder } from '../disk/make-folder.ts'
 import { exists } from '../disk/read.ts'
 import { clearAbandoned, unfinishedName } from '../disk/unfinished.ts'
 import { findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
@@ -68,7 +69,7 @@ async function weightsOf(base: BaseModel, hub: HubAccessOptions): Promise<{ read
 /** Exports into a folder of its own and gives it its name when it is whole; of two at once, one is kept. */
 async function exportOnce(from: string, out: string): Promise<string> {
   if (await exists(out)) return out
-  await mkdir(dirname(out), { recursive: true })
+  await makeFolder(dirname(out))
   await clearAbandoned(dirname(out), basename(out))
   const made = unfinishedName(out)
   try {

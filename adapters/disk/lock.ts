@@ -3,10 +3,11 @@
  * it saves bandwidth only: that no half or mixed file is ever seen rests on unique names, digests and rename.
  */
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
-import { mkdir, rm, stat, utimes } from 'node:fs/promises'
+import { rm, stat, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { diskError } from './errors.ts'
+import { makeFolder } from './make-folder.ts'
 import { formatProcess, isGone, parseProcess, thisProcess, type Process } from './processes.ts'
 import { isMissing, readText } from './read.ts'
 
@@ -78,7 +79,7 @@ async function takeFromDead(path: string): Promise<boolean> {
 
 /** Whether the lock is ours now: free, or a dead process's. */
 async function takeOrTakeOver(path: string): Promise<boolean> {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   while (!take(path) && !(await takeFromDead(path))) {
     if (await holderOf(path)) return false
     await sleep(POLL_MS)

@@ -1,7 +1,8 @@
 /** Files written so that a kill, a crash or a full disk at any moment leaves the old file or the new one. */
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { diskError } from './errors.ts'
+import { makeFolder } from './make-folder.ts'
 import { clearAbandoned, unfinishedName } from './unfinished.ts'
 
 /**
@@ -11,8 +12,8 @@ import { clearAbandoned, unfinishedName } from './unfinished.ts'
  */
 export async function putFile<T>(path: string, make: (beside: string) => Promise<T>, beside: string = unfinishedName(path)): Promise<T> {
   try {
-    await mkdir(dirname(path), { recursive: true })
-    await mkdir(dirname(beside), { recursive: true })
+    await makeFolder(dirname(path))
+    await makeFolder(dirname(beside))
     const made = await make(beside)
     await rename(beside, path)
     return made

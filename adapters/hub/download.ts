@@ -3,7 +3,7 @@
  * gets its name. @huggingface/hub's own download neither resumes nor verifies, so this asks `/resolve/` itself.
  */
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
+import { open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { startDigest } from './cache.ts'
@@ -11,6 +11,7 @@ import { bearer, shownUrl } from './errors.ts'
 import { readRefusal, TIMEOUT_MS, transportError, type HubAccess } from './fetch.ts'
 import type { RemoteFile, RepoRef } from './remote.ts'
 import { ATTEMPTS, Passing, systemClock, withRetries } from './retry.ts'
+import { makeFolder } from '../disk/make-folder.ts'
 import { unfinishedName, writerOf } from '../disk/unfinished.ts'
 
 /** As in Python. */
@@ -50,7 +51,7 @@ async function restart(sink: Sink, wanted: RemoteFile): Promise<void> {
 
 /** What is there already counts as received, if it is not too much. */
 async function openSink(path: string, beside: string, wanted: RemoteFile): Promise<Sink> {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   await adopt(path, beside)
   const file = await open(beside, 'a+')
   const sink: Sink = { path: beside, file, got: 0, digest: startDigest(wanted.digest, wanted.size) }

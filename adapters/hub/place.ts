@@ -1,9 +1,10 @@
 /** Puts a pulled prompt into a folder of the user's. */
-import { copyFile, lstat, mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { copyFile, lstat, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { reasonOf } from '../disk/errors.ts'
 import { withLock } from '../disk/lock.ts'
+import { makeFolder } from '../disk/make-folder.ts'
 import { exists, filesBelow } from '../disk/read.ts'
 import { sha256 } from './digest.ts'
 import { promptFileLimit } from './files.ts'
@@ -27,7 +28,7 @@ async function stateOf(out: string, files: readonly LockedFile[]): Promise<'abse
 /** Copies the files, and reads what was written. */
 async function copyFiles(from: string, to: string, files: readonly LockedFile[]): Promise<void> {
   for (const { path, sha256: expected } of files) {
-    await mkdir(dirname(join(to, path)), { recursive: true })
+    await makeFolder(dirname(join(to, path)))
     await copyFile(join(from, path), join(to, path))
     if (sha256(await readFile(join(to, path))) !== expected)
       throw new HubError('hub-disk', `The copy of ${path} is not what the cache holds; pull again.`)

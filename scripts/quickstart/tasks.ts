@@ -1,8 +1,9 @@
 /** The example tasks: their untuned base, their prompt, and their control, a prompt trained the same way on shuffled answers. */
-import { readFile, mkdir, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { evaluatePrompts } from '../../adapters/compose/evaluate.ts'
 import { trainPrompt, type TrainPromptResult } from '../../adapters/compose/train.ts'
+import { makeFolder } from '../../adapters/disk/make-folder.ts'
 import type { Metric } from '../../src/prompt/manifest.ts'
 import { differenceInterval } from '../../src/train/metrics.ts'
 import { createRandom } from '../../src/tensor/random.ts'
@@ -112,7 +113,7 @@ export async function shuffledRows(task: ExampleTask, { out }: Place): Promise<s
     const other = random.int(last + 1)
     ;[targets[last], targets[other]] = [targets[other] as string, targets[last] as string]
   }
-  await mkdir(join(out, 'shuffled'), { recursive: true })
+  await makeFolder(join(out, 'shuffled'))
   const file = join(out, 'shuffled', `${task.name}.jsonl`)
   await writeFile(file, rows.map(({ input }, row) => `${JSON.stringify({ input, target: targets[row] })}\n`).join(''))
   return file

@@ -1,12 +1,13 @@
 /** The local hub: a server of the Hugging Face Hub's API over a folder, for tests and for places without the public one. */
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { HubError } from '../../../src/errors.ts'
 import { openAccounts, type Account, type Accounts } from './accounts.ts'
 import type { Call, HubState } from './call.ts'
+import { diskError } from '../../disk/errors.ts'
 import { holderOf, tryLock } from '../../disk/lock.ts'
+import { makeFolder } from '../../disk/make-folder.ts'
 import { sweep } from '../../disk/unfinished.ts'
 import { sha256 } from '../digest.ts'
 import { systemClock } from '../retry.ts'
@@ -133,7 +134,9 @@ async function holdFolder(dir: string): Promise<() => Promise<void>> {
  * @throws {HubError} `hub-server-listen` where the port or host cannot be had; `hub-server-busy` where another hub serves the folder
  */
 export async function startHub(options: HubOptions): Promise<Hub> {
-  await mkdir(options.dir, { recursive: true })
+  await makeFolder(options.dir).catch((cause: unknown) => {
+    throw diskError(options.dir, cause)
+  })
   const release = await holdFolder(options.dir)
   try {
     const { close, ...hub } = await serve(options)

@@ -2,17 +2,60 @@
 import { Template } from '@huggingface/jinja'
 import { FormatError } from '../errors.ts'
 
-interface Block {
-  readonly name: string
+/** A section of ours, by name; or text of others, without one. */
+interface Part {
+  readonly name?: string
   readonly text: string
 }
 
 /** A mark stands on a line of its own; strings of strangers never do. */
-const BLOCK = /^<!-- soft-prompts:([a-z-]+) -->\n([\s\S]*?)^<!-- \/soft-prompts:\1 -->$/gm
+const OPENS = /^<!-- soft-prompts:([a-z-]+) -->$/
 
-const format = ({ name, text }: Block): string => `<!-- soft-prompts:${name} -->\n${text}<!-- /soft-prompts:${name} -->`
+const format = ({ name, text }: Part): string => `<!-- soft-prompts:${name} -->\n${text}<!-- /soft-prompts:${name} -->`
 
-const blocksOf = (text: string): Block[] => [...text.matchAll(BLOCK)].map((match) => ({ name: match[1] ?? '', text: match[2] ?? '' }))
+/** Sections and what stands between them, in order, in one walk over the lines; a section that is never closed is text. */
+function partsOf(body: string): Part[] {
+  const lines = body.split('\n')
+  const closes = new Map<string, number[]>()
+  for (const [index, line] of lines.entries()) {
+    const name = /^<!-- \/soft-prompts:([a-z-]+) -->$/.exec(line)?.[1]
+    if (name === undefined) continue
+    const found = closes.get(name)
+    if (found) found.push(index)
+    else closes.set(name, [index])
+  }
+  for (const found of closes.values()) found.reverse()
+  const parts: Part[] = []
+  let from = 0
+  for (let at = 0; at < lines.length; at += 1) {
+    const name = OPENS.exec(lines[at] ?? '')?.[1]
+    if (name === undefined) continue
+    const left = closes.get(name) ?? []
+    while ((left.at(-1) ?? Infinity) < at) left.pop()
+    const end = left.at(-1)
+    if (end === undefined) continue
+    parts.push({
+      text: lines
+        .slice(from, at)
+        .map((line) => `${line}\n`)
+        .join(''),
+    })
+    parts.push({
+      name,
+      text: lines
+        .slice(at + 1, end)
+        .map((line) => `${line}\n`)
+        .join(''),
+    })
+    at = end
+    from = end + 1
+  }
+  return [...parts, { text: lines.slice(from).join('\n') }]
+}
+
+/** The sections of a card that an earlier run wrote, by name. */
+export const markedSections = (body: string): ReadonlyMap<string, string> =>
+  new Map(partsOf(body.replaceAll('\r\n', '\n')).flatMap(({ name, text }) => (name === undefined ? [] : [[name, text] as const])))
 
 /** Renders the template and tidies blank lines. */
 export function renderTemplate(template: string, values: Record<string, unknown>): string {
@@ -23,19 +66,37 @@ export function renderTemplate(template: string, values: Record<string, unknown>
     .trim()}\n`
 }
 
-/** Sections of PEFT's and transformers' unfilled templates say nothing: they are not kept. */
-const PLACEHOLDER = /\[More Information Needed\]|\[optional\]|<!-- Provide a (quick|longer) summary/i
+/** What PEFT's and transformers' unfilled templates hold in place of words. */
+const PLACEHOLDER = /\[More Information Needed\]|<!-- Provide a (?:quick|longer) summary/i
 
-/** What a person wrote in a card that has no marks yet. */
-function keptSections(body: string, made: readonly Block[]): string {
-  const titles = new Set(made.flatMap(({ text }) => [...text.matchAll(/^#{1,2} (.+)$/gm)].map((match) => match[1]?.trim())))
-  return body
-    .split(/^(?=#{1,6} )/m)
-    .filter((section) => section.trim() !== '' && !PLACEHOLDER.test(section) && !titles.has(/^#{1,6} (.+)/.exec(section)?.[1]?.trim()))
-    .filter((section) => section.split('\n').slice(1).join('').trim() !== '' || !section.startsWith('#'))
-    .join('')
-    .trim()
+const UNTITLED = /^# Model Card for Model ID\s/
+
+/** A line of such a template that says nothing: a comment, a blank to fill, or a field with one. */
+const isBlankLine = (line: string): boolean =>
+  /^\s*$|^\s*<!--.*-->\s*$|^\s*(?:[-*] )?(?:\*\*.*\*\*)?:?\s*\[More Information Needed\]\s*$/i.test(line)
+
+/** What a person wrote in a card that has no marks yet: all of it, but for sections of an unfilled template that say nothing. */
+function keptSections(body: string): string {
+  if (!PLACEHOLDER.test(body)) return body.trim()
+  const sections = body.split(/^(?=#{1,6} )/m)
+  let kept = ''
+  /** The deepest heading that something kept needs above it. */
+  let needed = 0
+  for (const section of sections.toReversed()) {
+    const level = /^#{1,6}(?= )/.exec(section)?.[0].length ?? 0
+    const says = section
+      .split('\n')
+      .slice(level === 0 ? 0 : 1)
+      .some((line) => !isBlankLine(line))
+    if (!says && (UNTITLED.test(section) || !(level > 0 && level < needed))) continue
+    kept = section + kept
+    needed = level
+  }
+  return kept.trim()
 }
+
+/** Text of others between two sections; what lay around a section that went closes up. */
+const joined = (before: string, after: string): string => (/^\s*$/.test(after) ? before : before + after)
 
 /**
  * Puts newly made sections in the place of the old ones. A section that is new goes behind the one before it; one that is gone is removed;
@@ -43,25 +104,33 @@ function keptSections(body: string, made: readonly Block[]): string {
  * @throws {FormatError} `card-template` where the template has no marks
  */
 export function mergeBody(made: string, existing: string): string {
-  const fresh = blocksOf(made)
+  const fresh = partsOf(made).filter(({ name }) => name !== undefined)
   if (fresh.length === 0) throw new FormatError('card-template', 'The card template has no "<!-- soft-prompts:NAME -->" sections.')
-  const old = existing.replaceAll('\r\n', '\n')
-  const known = new Set(blocksOf(old).map(({ name }) => name))
+  const old = partsOf(existing)
+  const known = new Set(old.map(({ name }) => name))
+  known.delete(undefined)
   if (known.size === 0) {
-    const kept = keptSections(old, fresh)
+    const kept = keptSections(existing)
     return kept === '' ? made : `${made.trimEnd()}\n\n${kept}\n`
   }
-  const byName = new Map(fresh.map((block) => [block.name, block]))
   const written = new Set<string>()
-  let lead = ''
-  const merged = old.replace(BLOCK, (_, name: string) => {
-    const block = byName.get(name)
-    if (block === undefined || written.has(name)) return ''
-    const missing = fresh.slice(0, fresh.indexOf(block)).filter((other) => !known.has(other.name) && !written.has(other.name))
-    for (const other of [...missing, block]) written.add(other.name)
-    return [...missing, block].map(format).join('\n\n')
-  })
-  const rest = fresh.filter(({ name }) => !written.has(name))
-  if (rest.length > 0) lead = `\n\n${rest.map(format).join('\n\n')}\n`
-  return `${merged.trimEnd()}${lead}`.replace(/\n{3,}/g, '\n\n').trimEnd() + '\n'
+  let merged = ''
+  let isGone = false
+  for (const { name, text } of old) {
+    const at = fresh.findIndex((part) => part.name === name)
+    if (name === undefined) {
+      merged = isGone ? joined(merged, text) : merged + text
+      isGone = false
+    } else if (at === -1 || written.has(name)) {
+      isGone = true
+    } else {
+      const missing = fresh.slice(0, at).filter((part) => !known.has(part.name) && !written.has(part.name ?? ''))
+      const parts = [...missing, fresh[at] as Part]
+      for (const part of parts) written.add(part.name ?? '')
+      merged += `${parts.map(format).join('\n\n')}\n`
+      isGone = false
+    }
+  }
+  const rest = fresh.filter(({ name }) => !written.has(name ?? ''))
+  return `${[merged.trimEnd(), ...rest.map(format)].join('\n\n')}\n`
 }

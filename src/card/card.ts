@@ -1,11 +1,12 @@
 /** The model card of a prompt, from facts. */
 import { DEFAULT_TEMPLATE, parseTemplate } from '../data/template.ts'
 import type { BaseModel, Baseline, Fingerprint, Metric } from '../prompt/manifest.ts'
-import { mergeBody, renderTemplate } from './body.ts'
+import { markedSections, mergeBody, renderTemplate } from './body.ts'
 import { lossChart } from './chart.ts'
 import { code, flat, hubLink, isRepoId, literal, text } from './escape.ts'
 import type { CardFacts } from './facts.ts'
-import { mergeFrontMatter, splitCard } from './front-matter.ts'
+import { splitCard } from './front-matter.ts'
+import { mergeFrontMatter, type EarlierCard } from './merge.ts'
 import { trainCommand } from './reproduce.ts'
 import type { TrainRecipe } from '../train/recipe.ts'
 
@@ -251,17 +252,34 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
   }
 }
 
+/** What a card of ours, written before, said of itself. */
+function earlierCard(body: string): EarlierCard {
+  const sections = markedSections(body)
+  const ids = [...sections.values()].flatMap((section) =>
+    [...section.matchAll(/\]\(https:\/\/huggingface\.co\/(?:datasets\/)?([\w./-]{1,200})\)/g)].map((match) => match[1] ?? ''),
+  )
+  return { isOurs: sections.size > 0, ids: new Set(ids), classified: /^The prompt answers with one of:/m.test(sections.get('io') ?? '') }
+}
+
+/**
+ * Puts what a card says into one that is there: front matter field by field, the body section by section. What a person wrote stays.
+ * @throws {FormatError} `card-yaml` with the line, where the front matter is not sound: it would be lost
+ */
+export function mergeCard(existing: string, fields: Readonly<Record<string, unknown>>, made: string): string {
+  const hasReturns = existing.includes('\r\n')
+  const { yaml, body, line } = splitCard(existing.replaceAll('\r\n', '\n'))
+  const head = mergeFrontMatter(yaml, fields, earlierCard(body), line)
+  const card = `---\n${head.trimEnd()}\n---\n\n${mergeBody(made, body).trimStart()}`
+  return hasReturns ? card.replaceAll('\n', '\r\n') : card
+}
+
 /**
  * Renders a card. What a person wrote in `existing`, in the body or the front matter, stays.
  * @param template Markdown with Jinja and `<!-- soft-prompts:NAME -->` sections (hub-cards/prompt.ts)
- * @throws {FormatError} `card-template`
+ * @throws {FormatError} `card-template` | `card-yaml` with the line, where the front matter of `existing` is not sound
  */
-export function renderCard(facts: CardFacts, template: string, existing = ''): string {
-  const old = splitCard(existing)
-  const yaml = mergeFrontMatter(old.yaml, frontMatter(facts))
-  const body = mergeBody(renderTemplate(template, templateValues(facts)), old.body)
-  return `---\n${yaml.trimEnd()}\n---\n\n${body.trimStart()}`
-}
+export const renderCard = (facts: CardFacts, template: string, existing = ''): string =>
+  mergeCard(existing, frontMatter(facts), renderTemplate(template, templateValues(facts)))
 
 /** Whether a card, or a part of it, was made by renderCard: only then may a command rewrite it unasked. */
-export const isGeneratedCard = (card: string): boolean => /^<!-- soft-prompts:[a-z-]+ -->$/m.test(card)
+export const isGeneratedCard = (card: string): boolean => /^<!-- soft-prompts:[a-z-]+ -->\r?$/m.test(card)

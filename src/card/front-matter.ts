@@ -1,46 +1,62 @@
 /** The YAML block at the head of a model card. Source: huggingface.co/docs/hub/model-cards, `@huggingface/tasks`. */
-import { isMap, isScalar, parseDocument, type Document } from 'yaml'
 import { FormatError } from '../errors.ts'
-
-/** Longest front matter that is read; the longest on the Hub list thousands of languages and results in 400 KB. */
-const MAX_CHARACTERS = 1_000_000
+import { isMap, parseYaml, plainOf } from './yaml.ts'
 
 /** Parts of a card: the YAML between the `---` lines, and what follows them. */
 export interface CardParts {
   readonly yaml: string
   readonly body: string
+  /** Line of the card that the YAML begins with, from 1. */
+  readonly line: number
 }
 
-/** Splits a card; a card without front matter is all body. */
+const WHITE = /\s/
+
+/** Splits a card, in time by its length; a card without front matter is all body. */
 export function splitCard(text: string): CardParts {
-  const match = /^\uFEFF?\s*---[ \t]*\r?\n([\s\S]*?)(?:\r?\n)?^---[ \t]*(?:\r?\n|$)/m.exec(text)
-  if (match === null || match.index !== 0) return { yaml: '', body: text }
-  return { yaml: match[1] ?? '', body: text.slice(match[0].length) }
-}
-
-function parse(yaml: string): Document {
-  if (yaml.length > MAX_CHARACTERS)
-    throw new FormatError('card-yaml-size', `The card's front matter is longer than ${MAX_CHARACTERS} characters.`)
-  return parseDocument(yaml, { prettyErrors: true })
+  const none = { yaml: '', body: text, line: 1 }
+  let at = 0
+  while (at < text.length && WHITE.test(text.charAt(at))) at += 1 // the byte order mark too
+  /** Where the line that begins at `from` ends, if it is `---` alone; -1 otherwise. */
+  const fence = (from: number): number => {
+    const end = text.indexOf('\n', from)
+    const line = text.slice(from, end === -1 ? text.length : end)
+    if (!line.startsWith('---') || line.slice(3).trim() !== '') return -1
+    return end === -1 ? text.length : end + 1
+  }
+  const start = fence(at)
+  if (start === -1 || text.charAt(start - 1) !== '\n') return none
+  for (let from = start; from <= text.length;) {
+    const end = fence(from)
+    if (end !== -1) {
+      const line = text.slice(0, start).split('\n').length
+      return { yaml: text.slice(start, from).replace(/\r?\n$/, ''), body: text.slice(end), line }
+    }
+    const next = text.indexOf('\n', from)
+    if (next === -1) break
+    from = next + 1
+  }
+  return none
 }
 
 /**
  * The front matter as a plain object; `{}` where there is none.
  * @param strict throw where it is not YAML; otherwise such a card reads as one without front matter
- * @throws {FormatError} `card-yaml`
+ * @throws {FormatError} `card-yaml` with the line | `card-yaml-size`
  */
 export function readCardData(text: string, strict = false): Record<string, unknown> {
-  const document = parse(splitCard(text).yaml)
-  const [error] = document.errors
-  if (error === undefined && (document.contents === null || isMap(document.contents))) {
-    // Aliases are bounded: a few lines of YAML may otherwise stand for gigabytes.
-    return (document.toJS({ maxAliasCount: 100 }) as Record<string, unknown> | null) ?? {}
+  const { yaml, line } = splitCard(text)
+  try {
+    const document = parseYaml(yaml, { line })
+    if (document.contents === null) return {}
+    if (isMap(document.contents)) return plainOf(document, yaml, { line }) as Record<string, unknown>
+    throw new FormatError('card-yaml', `The card's front matter is no YAML map: line ${line}: write it as lines of "name: value".`, {
+      facts: { line },
+    })
+  } catch (error) {
+    if (strict || !(error instanceof FormatError)) throw error
+    return {}
   }
-  if (!strict) return {}
-  throw new FormatError(
-    'card-yaml',
-    `The card's front matter is not a YAML map: ${error?.message.split('\n')[0] ?? 'it holds another value'}.`,
-  )
 }
 
 const isStrings = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string')
@@ -60,7 +76,7 @@ const RULES: Readonly<Record<string, readonly [(value: unknown) => boolean, stri
   metrics: [isStrings, 'a list of metric ids'],
   base_model: [isRepo, 'a model id, such as google-t5/t5-small'],
   base_model_relation: [
-    (value) => ['finetune', 'adapter', 'merge', 'quantized'].includes(String(value)),
+    (value) => isText(value) && ['finetune', 'adapter', 'merge', 'quantized'].includes(value as string),
     'finetune, adapter, merge or quantized',
   ],
   pipeline_tag: [isText, 'a task id'],
@@ -96,37 +112,4 @@ export function checkCardData(data: Readonly<Record<string, unknown>>): string[]
   return Object.entries(RULES)
     .filter(([field, [rule]]) => data[field] !== undefined && data[field] !== null && !rule(data[field]))
     .map(([field, [, expected]]) => `"${field}" must be ${expected}`)
-}
-
-/**
- * Writes fields into front matter. Fields it does not name stay as they were, comments and order included; lists of words are joined.
- * @param fields by name; undefined leaves the old value
- */
-export function mergeFrontMatter(yaml: string, fields: Readonly<Record<string, unknown>>): string {
-  const document = parse(yaml)
-  if (document.errors.length > 0 || !isMap(document.contents)) return formatFresh(fields)
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === undefined) continue
-    const old: unknown = document.get(name)
-    const joined = name === 'tags' && isObject(old) ? joinTags(document.toJS() as Record<string, unknown>, value) : value
-    const before = document.get(name, true)
-    const node = document.createNode(joined)
-    if (isScalar(before) && isScalar(node)) {
-      // The comment at the end of the line stays.
-      if (before.comment) node.comment = before.comment
-    }
-    document.set(name, node)
-  }
-  return document.toString({ lineWidth: 0 })
-}
-
-function joinTags(data: Readonly<Record<string, unknown>>, tags: unknown): unknown {
-  const old = data['tags']
-  return isStrings(old) && isStrings(tags) ? [...new Set([...(old as string[]), ...(tags as string[])])] : tags
-}
-
-function formatFresh(fields: Readonly<Record<string, unknown>>): string {
-  const document = parseDocument('{}')
-  document.contents = document.createNode(Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))) as never
-  return document.toString({ lineWidth: 0 })
 }

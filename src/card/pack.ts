@@ -1,9 +1,8 @@
 /** The card of a pack: several prompts in one folder or bundle, side by side. */
-import { mergeBody, renderTemplate } from './body.ts'
-import { frontMatter, templateValues } from './card.ts'
+import { renderTemplate } from './body.ts'
+import { frontMatter, mergeCard, templateValues } from './card.ts'
 import { code, literal, text } from './escape.ts'
 import type { CardFacts } from './facts.ts'
-import { mergeFrontMatter, splitCard } from './front-matter.ts'
 
 export interface PackFacts {
   /** Of the folder or bundle. */
@@ -68,11 +67,7 @@ function packValues({ name, isBundle, prompts }: PackFacts): Record<string, unkn
 /**
  * Renders a pack's card; what a person wrote in `existing` stays.
  * @param template hub-cards/pack.ts
- * @throws {FormatError} `card-template`
+ * @throws {FormatError} `card-template` | `card-yaml` with the line, where the front matter of `existing` is not sound
  */
-export function renderPackCard(facts: PackFacts, template: string, existing = ''): string {
-  const old = splitCard(existing)
-  const yaml = mergeFrontMatter(old.yaml, packFrontMatter(facts))
-  const body = mergeBody(renderTemplate(template, packValues(facts)), old.body)
-  return `---\n${yaml.trimEnd()}\n---\n\n${body.trimStart()}`
-}
+export const renderPackCard = (facts: PackFacts, template: string, existing = ''): string =>
+  mergeCard(existing, packFrontMatter(facts), renderTemplate(template, packValues(facts)))

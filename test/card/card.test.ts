@@ -160,12 +160,6 @@ describe('renderCard', () => {
     expect(card).toContain('## My notes\n\nGood.')
     expect(card).not.toMatch(/More Information|Model ID/)
   })
-
-  it('replaces front matter that is no YAML', () => {
-    const card = renderCard(facts, promptCard, '---\n: : [\n---\nHello.\n')
-    expect(readCardData(card, true)['library_name']).toBe('peft')
-    expect(card).toContain('Hello.')
-  })
 })
 
 const hostile = (attack: string): CardFacts => ({

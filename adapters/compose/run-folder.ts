@@ -6,10 +6,11 @@ import { parseCheckpoint, formatCheckpoint } from '../../src/train/checkpoint.ts
 import type { LogLine } from '../../src/train/events.ts'
 import type { TrainState } from '../../src/train/state.ts'
 import { reasonOf } from '../disk/errors.ts'
-import { holderOf, tryLock } from '../disk/lock.ts'
+import { holderOf, tryLock, type Lock } from '../disk/lock.ts'
 import { readIfThere } from '../disk/read.ts'
 import { replaceFile } from '../disk/replace.ts'
 
+/** What writes throws `lock-lost` where another run has taken the folder since. */
 export interface RunFolder {
   /** The state to go on from; undefined for a new run. */
   readonly saved: readonly TrainState[] | undefined
@@ -34,7 +35,7 @@ const unwritten = (path: string, cause: unknown): ConfigError =>
  */
 export function resumable<T>(work: Promise<T>): Promise<T> {
   return work.catch((cause: unknown) => {
-    throw cause instanceof DiskError ? unwritten(String(cause.facts['path']), cause) : cause
+    throw cause instanceof DiskError && cause.code === 'disk-write' ? unwritten(String(cause.facts['path']), cause) : cause
   })
 }
 
@@ -50,28 +51,28 @@ interface RunFolderOptions {
  * @throws {ConfigError} `out-busy` where another run writes there; `out-write`; `out-not-empty` where one has ended and neither `resume` nor `overwrite` is set; `run-write` for a full disk, here and in what it returns.
  */
 export async function openRunFolder(dir: string, lanes: number, options: RunFolderOptions): Promise<RunFolder> {
-  const lock = join(dir, 'checkpoint', 'run.lock')
-  const release = await tryLock(lock).catch((cause: unknown) => {
+  const path = join(dir, 'checkpoint', 'run.lock')
+  const lock = await tryLock(path).catch((cause: unknown) => {
     throw new ConfigError('out-write', `${dir} cannot be written (${reasonOf(cause)}). Choose another folder.`, { cause })
   })
-  if (!release) {
-    const holder = await holderOf(lock)
+  if (!lock) {
+    const holder = await holderOf(path)
     const who = holder ? `process ${holder.pid} on ${holder.host}` : 'it ends just now'
     throw new ConfigError(
       'out-busy',
-      `Another run (${who}) trains into ${dir}. Wait for it, stop it, or choose another folder. One that was killed on another machine holds it for half a minute.`,
+      `Another run (${who}) trains into ${dir}. Wait for it, stop it, or choose another folder. One that was killed on another machine, or in another container, holds it for half a minute.`,
       { facts: { dir } },
     )
   }
   try {
-    return { ...(await openHeld(dir, lanes, options)), close: release }
+    return { ...(await openHeld(dir, lanes, options, lock)), close: () => lock.release() }
   } catch (error) {
-    await release()
+    await lock.release()
     throw error
   }
 }
 
-async function openHeld(dir: string, lanes: number, options: RunFolderOptions): Promise<Omit<RunFolder, 'close'>> {
+async function openHeld(dir: string, lanes: number, options: RunFolderOptions, lock: Lock): Promise<Omit<RunFolder, 'close'>> {
   const folder = join(dir, 'checkpoint')
   const path = join(folder, 'state.safetensors')
   const logPath = (lane: number): string => join(folder, lanes === 1 ? 'training_log.jsonl' : `training_log-${lane}.jsonl`)
@@ -98,14 +99,23 @@ async function openHeld(dir: string, lanes: number, options: RunFolderOptions): 
     const lines = saved ? linesUpTo(await readIfThere(logPath(lane)), saved[lane]?.step ?? 0) : ''
     await write(logPath(lane), new TextEncoder().encode(lines))
   }
+  // A run that stood still may have lost the folder to another machine's.
   return {
     saved,
-    save: (states) => write(path, formatCheckpoint(states)),
-    publishLog: async (lane, to) => write(to, await readFile(logPath(lane))),
-    log: (lane, line) =>
-      appendFile(logPath(lane), `${JSON.stringify(line)}\n`).catch((cause: unknown) => {
+    save: async (states) => {
+      await lock.check()
+      await write(path, formatCheckpoint(states))
+    },
+    publishLog: async (lane, to) => {
+      await lock.check()
+      await write(to, await readFile(logPath(lane)))
+    },
+    log: async (lane, line) => {
+      await lock.check()
+      await appendFile(logPath(lane), `${JSON.stringify(line)}\n`).catch((cause: unknown) => {
         throw unwritten(logPath(lane), cause)
-      }),
+      })
+    },
   }
 }
 

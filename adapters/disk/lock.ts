@@ -1,14 +1,19 @@
 /**
- * One process at a time downloads a blob, serves a hub's folder, trains into a folder. A lock is a file made with O_EXCL that names its process. For downloads
- * it saves bandwidth only: that no half or mixed file is ever seen rests on unique names, digests and rename.
+ * One process at a time downloads a blob, serves a hub's folder, trains into a folder. A lock is a file made with O_EXCL that names its process and this
+ * holding of it. A living process of this machine keeps its lock however long it stands still (Ctrl+Z, a laptop asleep, one long native step). Of another
+ * machine, and of another container (even one of the same host name), nothing is known but when it last touched the file: after `STALE_MS` it is taken to be
+ * dead. It may have slept, so a holder asks `check` before each write that must be its own. For downloads a lock saves bandwidth only: that no half or mixed
+ * file is ever seen rests on unique names, digests and rename.
  */
+import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { rm, stat, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { DiskError } from '../../src/errors.ts'
 import { diskError } from './errors.ts'
 import { makeFolder } from './make-folder.ts'
-import { formatProcess, isGone, parseProcess, thisProcess, type Process } from './processes.ts'
+import { formatProcess, isGone, isHere, parseProcess, thisProcess, type Process } from './processes.ts'
 import { isMissing, readText } from './read.ts'
 
 /** A lock of another machine that was not touched for so long is taken to be dead. */
@@ -18,10 +23,21 @@ const NAMELESS_MS = 2_000
 const BEAT_MS = 5_000
 const POLL_MS = 50
 
+/** A lock that is ours. */
+export interface Lock {
+  /**
+   * Before a write that only the holder may do. Nothing can stop a process between this and the write: what is written must be whole by itself.
+   * @throws {DiskError} `lock-lost` where another took it, or it was removed
+   */
+  check(): Promise<void>
+  /** Gives it back; what another has taken meanwhile stays that one's. */
+  release(): Promise<void>
+}
+
 /** Who holds a lock; nobody does while it is being taken. */
 export async function holderOf(path: string): Promise<Process | undefined> {
   const text = (await readText(path)) ?? ''
-  return text.endsWith('\n') ? parseProcess(text.trimEnd()) : undefined
+  return text.endsWith('\n') ? parseProcess(text.trimEnd().split(' ')[0] ?? '') : undefined
 }
 
 interface Clock {
@@ -29,7 +45,7 @@ interface Clock {
 }
 
 /** Without a pause between making and naming it: another would take it for one that a dead process left. */
-function take(path: string): boolean {
+function take(path: string, text: string): boolean {
   let file: number
   try {
     file = openSync(path, 'wx')
@@ -38,7 +54,7 @@ function take(path: string): boolean {
     throw error
   }
   try {
-    writeFileSync(file, `${formatProcess(thisProcess())}\n`)
+    writeFileSync(file, text)
   } catch (error) {
     rmSync(path, { force: true })
     throw error
@@ -51,7 +67,7 @@ function take(path: string): boolean {
 async function isDead(path: string): Promise<boolean> {
   try {
     const holder = await holderOf(path)
-    if (holder && isGone(holder)) return true
+    if (holder && isHere(holder)) return isGone(holder)
     return Date.now() - (await stat(path)).mtimeMs > (holder ? STALE_MS : NAMELESS_MS)
   } catch (error) {
     if (isMissing(error)) return false
@@ -62,25 +78,25 @@ async function isDead(path: string): Promise<boolean> {
 const remove = (path: string): Promise<void> => rm(path, { force: true })
 
 /** One process at a time clears a dead lock away: another would take the lock that was made since with it. */
-async function takeFromDead(path: string): Promise<boolean> {
+async function takeFromDead(path: string, text: string): Promise<boolean> {
   if (!(await isDead(path))) return false
   const clearing = `${path}.clearing`
-  if (!take(clearing)) {
+  if (!take(clearing, text)) {
     if (await isDead(clearing)) await remove(clearing)
     return false
   }
   try {
     if (await isDead(path)) await remove(path)
-    return take(path)
+    return take(path, text)
   } finally {
     await remove(clearing)
   }
 }
 
 /** Whether the lock is ours now: free, or a dead process's. */
-async function takeOrTakeOver(path: string): Promise<boolean> {
+async function takeOrTakeOver(path: string, text: string): Promise<boolean> {
   await makeFolder(dirname(path))
-  while (!take(path) && !(await takeFromDead(path))) {
+  while (!take(path, text) && !(await takeFromDead(path, text))) {
     if (await holderOf(path)) return false
     await sleep(POLL_MS)
   }
@@ -89,41 +105,62 @@ async function takeOrTakeOver(path: string): Promise<boolean> {
 
 /**
  * Takes the lock, a dead process's too; undefined where a living one holds it.
- * @returns what gives it back
  * @throws {DiskError} `disk-write`
  */
-export async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
-  const isTaken = await takeOrTakeOver(path).catch((cause: unknown) => {
+export async function tryLock(path: string): Promise<Lock | undefined> {
+  // One process may hold it twice, one after the other, or in two threads.
+  const text = `${formatProcess(thisProcess())} ${randomBytes(6).toString('hex')}\n`
+  const isTaken = await takeOrTakeOver(path, text).catch((cause: unknown) => {
     throw diskError(path, cause)
   })
-  if (!isTaken) return undefined
-  const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT_MS)
+  return isTaken ? held(path, text) : undefined
+}
+
+function held(path: string, text: string): Lock {
+  const isOurs = async (): Promise<boolean> => (await readText(path)) === text
+  const touch = async (): Promise<void> => {
+    if (await isOurs()) await utimes(path, new Date(), new Date())
+  }
+  const beat = setInterval(() => void touch().catch(() => {}), BEAT_MS)
   beat.unref()
-  let isHeld = true
-  return async () => {
-    clearInterval(beat)
-    // Given back twice, it may be another's by then.
-    if (!isHeld) return
-    isHeld = false
-    await remove(path)
+  return {
+    check: async () => {
+      if (await isOurs()) return
+      const holder = await holderOf(path)
+      const who = holder ? `process ${holder.pid} on ${holder.host} took it` : 'it was removed'
+      throw new DiskError(
+        'lock-lost',
+        `The lock ${path} is no longer ours (${who} while this process stood still): nothing more is written. End the other one, or leave the folder to it.`,
+        { facts: { path } },
+      )
+    },
+    release: async () => {
+      clearInterval(beat)
+      if (await isOurs()) await remove(path)
+    },
   }
 }
 
 /** The lock as soon as it is free. */
-async function waitForLock(path: string, clock: Clock, signal: AbortSignal | undefined): Promise<() => Promise<void>> {
+async function waitForLock(path: string, clock: Clock, signal: AbortSignal | undefined): Promise<Lock> {
   for (;;) {
-    const release = await tryLock(path)
-    if (release) return release
+    const lock = await tryLock(path)
+    if (lock) return lock
     await clock.sleep(POLL_MS, signal)
   }
 }
 
 /** Runs `work` while holding the lock file. */
-export async function withLock<T>(path: string, clock: Clock, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  const release = await waitForLock(path, clock, signal)
+export async function withLock<T>(
+  path: string,
+  clock: Clock,
+  signal: AbortSignal | undefined,
+  work: (lock: Lock) => Promise<T>,
+): Promise<T> {
+  const lock = await waitForLock(path, clock, signal)
   try {
-    return await work()
+    return await work(lock)
   } finally {
-    await release()
+    await lock.release()
   }
 }

@@ -12,10 +12,10 @@ import { clearAbandoned, unfinishedName } from './unfinished.ts'
  */
 export async function putFile<T>(path: string, make: (beside: string) => Promise<T>, beside: string = unfinishedName(path)): Promise<T> {
   try {
-    await makeFolder(dirname(path))
-    await makeFolder(dirname(beside))
+    const folders = [...(await makeFolder(dirname(path))), ...(await makeFolder(dirname(beside)))]
     const made = await make(beside)
     await rename(beside, path)
+    await syncFolders([...folders.map((each) => dirname(each)), dirname(path)])
     return made
   } catch (error) {
     await rm(beside, { force: true }).catch(() => {})
@@ -41,6 +41,21 @@ export function writeAtomic(
 /** Like `writeAtomic`, and clears away what killed processes left beside this file. */
 export function replaceFile(path: string, content: Uint8Array | string): Promise<void> {
   return replaceWith(path, (to) => writeSynced(to, content))
+}
+
+/** What systems say that sync no folders: Windows, some network disks. */
+const UNSYNCED: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM', 'EISDIR', 'EINVAL', 'ENOTSUP', 'EBADF', 'ENOSYS'])
+
+/** Makes names last through a power cut: the file's own bytes do not hold them, its folder does. For whoever renames. */
+export async function syncFolders(paths: readonly string[]): Promise<void> {
+  for (const path of new Set(paths)) {
+    try {
+      const folder = await open(path, 'r')
+      await folder.sync().finally(() => folder.close())
+    } catch (error) {
+      if (!UNSYNCED.has((error as NodeJS.ErrnoException).code)) throw error
+    }
+  }
 }
 
 async function writeSynced(path: string, content: Uint8Array | string, mode = 0o644): Promise<void> {

@@ -78,10 +78,12 @@ export function withLocked(lock: Lock, group: 'prompts' | 'models', repo: string
 /** Changes the file; one writer at a time, so that pulls side by side lose no entry. */
 export async function writeLock(path: string, change: (lock: Lock) => Lock): Promise<void> {
   const [{ withLock }, { replaceFile }] = await Promise.all([import('../disk/lock.ts'), import('../disk/replace.ts')])
-  await withLock(`${resolve(path)}.lock`, systemClock, undefined, async () => {
+  await withLock(`${resolve(path)}.lock`, systemClock, undefined, async (held) => {
     const old = await readLock(path)
     const text = `${JSON.stringify(change(old), undefined, 2)}\n`
-    if (text !== `${JSON.stringify(old, undefined, 2)}\n`) await replaceFile(path, text)
+    if (text === `${JSON.stringify(old, undefined, 2)}\n`) return
+    await held.check()
+    await replaceFile(path, text)
   })
 }
 

@@ -3,9 +3,10 @@ import { copyFile, lstat, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { reasonOf } from '../disk/errors.ts'
-import { withLock } from '../disk/lock.ts'
+import { withLock, type Lock } from '../disk/lock.ts'
 import { makeFolder } from '../disk/make-folder.ts'
 import { exists, filesBelow } from '../disk/read.ts'
+import { syncFolders } from '../disk/replace.ts'
 import { sha256 } from './digest.ts'
 import { promptFileLimit } from './files.ts'
 import { describePrompt, type LockedFile } from './lockfile.ts'
@@ -58,7 +59,7 @@ export async function place(snapshot: string, files: readonly LockedFile[], out:
   const left = await Promise.all([fresh, old, lock].map(exists))
   // Nothing to do, and maybe nothing may be written there.
   if (!left.includes(true) && (await isPlaced())) return
-  const replace = async (): Promise<void> => {
+  const replace = async (held: Lock): Promise<void> => {
     await remove(fresh)
     // A pull was killed after its two renames, or between them.
     if (await exists(target)) await remove(old)
@@ -66,11 +67,13 @@ export async function place(snapshot: string, files: readonly LockedFile[], out:
     if (await isPlaced()) return
     try {
       await copyFiles(snapshot, fresh, files)
+      await held.check()
       if (await exists(target)) await rename(target, old)
       await rename(fresh, target).catch(async (error: unknown) => {
         if (await exists(old)) await rename(old, target)
         throw error
       })
+      await syncFolders([dirname(target)])
       await remove(old)
     } finally {
       await remove(fresh)

@@ -1,10 +1,39 @@
-/** Locks of processes that died: one takes them over, and no more than one. */
-import { readdir, writeFile } from 'node:fs/promises'
+/** Locks of processes that died are taken over, by no more than one; those of living ones never, and who lost one to another machine writes no more. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { tryLock } from '../../adapters/disk/lock.ts'
 import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
+import { compileProgram, type Program } from '../program.ts'
 import { folder } from './folder.ts'
+
+let program: Program
+beforeAll(() => {
+  program = compileProgram('test/disk/holder.ts')
+})
+afterAll(() => program?.remove())
+
+/** Longer ago than any lock is waited for. */
+const setBack = (path: string): Promise<void> => utimes(path, new Date(0), new Date(0))
+
+/** A process that holds the lock. @returns how to ask it for a write, which it tries while the lock is its own */
+async function holder(path: string): Promise<{ pid: number; stop(): void; wake(): void; write(): Promise<string> }> {
+  const child = spawn(process.execPath, [program.script, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const answer = async (): Promise<string> => String((await once(child.stdout, 'data'))[0]).trim()
+  expect(await answer()).toBe('held')
+  return {
+    pid: child.pid ?? 0,
+    stop: () => void child.kill('SIGSTOP'),
+    wake: () => void child.kill('SIGCONT'),
+    write: () => {
+      child.stdin.write('write\n')
+      return answer()
+    },
+  }
+}
 
 /** A process that had this one's number before a restart. */
 const dead = `${formatProcess({ ...thisProcess(), start: '1' })}\n`
@@ -15,10 +44,10 @@ it('of many that find a dead lock at once, never two have it', async () => {
   for (let round = 0; round < 40; round++) {
     const path = join(dir, String(round))
     await writeFile(path, dead)
-    const releases = (await Promise.all(Array.from({ length: 12 }, () => tryLock(path)))).filter((release) => release !== undefined)
-    expect(releases.length).toBeLessThanOrEqual(1)
-    taken += releases.length
-    for (const release of releases) await release()
+    const locks = (await Promise.all(Array.from({ length: 12 }, () => tryLock(path)))).filter((lock) => lock !== undefined)
+    expect(locks.length).toBeLessThanOrEqual(1)
+    taken += locks.length
+    for (const lock of locks) await lock.release()
   }
   expect(taken).toBe(40)
   expect(await readdir(dir)).toEqual([])
@@ -28,10 +57,10 @@ it('goes on after one that died while it cleared a lock away', async () => {
   const path = join(await folder(), 'lock')
   for (const each of [path, `${path}.clearing`]) await writeFile(each, dead)
   expect(await tryLock(path)).toBeUndefined()
-  const release = await tryLock(path)
-  expect(release).toBeDefined()
+  const lock = await tryLock(path)
+  expect(lock).toBeDefined()
   expect(await tryLock(path)).toBeUndefined()
-  await release?.()
+  await lock?.release()
 })
 
 it('waits for one that has not written its name yet, not for one that never will', async () => {
@@ -42,4 +71,56 @@ it('waits for one that has not written its name yet, not for one that never will
   expect(await waiting).toBeUndefined()
   await writeFile(path, '')
   expect(await tryLock(path)).toBeDefined()
+})
+
+it.runIf(process.platform === 'linux')(
+  'never takes it from a living process of this machine, however long that one stands still',
+  async () => {
+    const path = join(await folder(), 'lock')
+    const other = await holder(path)
+    other.stop()
+    await setBack(path)
+    expect(await tryLock(path)).toBeUndefined()
+    other.wake()
+    expect(await other.write()).toBe('written')
+  },
+)
+
+it.runIf(process.platform === 'linux')('takes it from a process whose number was given to another since', async () => {
+  const path = join(await folder(), 'lock')
+  // Number and space of the living parent, and when some other process began.
+  await writeFile(path, `${formatProcess({ ...thisProcess(), pid: process.ppid, start: '1' })} abc\n`)
+  expect(await tryLock(path)).toBeDefined()
+})
+
+it.each(['host', 'space'])('gives one of another %s its time, as its number says nothing here', async (where) => {
+  const path = join(await folder(), 'lock')
+  await writeFile(path, `${formatProcess({ ...thisProcess(), [where]: 'elsewhere', pid: 2 ** 22 + 1 })} abc\n`)
+  expect(await tryLock(path)).toBeUndefined()
+  await setBack(path)
+  expect(await tryLock(path)).toBeDefined()
+})
+
+it('who lost it says so instead of writing, and leaves the new one alone', async () => {
+  const path = join(await folder(), 'lock')
+  const other = await holder(path)
+  other.stop()
+  // Another machine has waited long enough and taken it.
+  const taken = `${formatProcess({ ...thisProcess(), host: 'elsewhere' })} abc\n`
+  await writeFile(path, taken)
+  other.wake()
+  expect(await other.write()).toBe('lock-lost')
+  expect(await readFile(path, 'utf8')).toBe(taken)
+})
+
+it('of two holdings by one process, the first does not give back or keep the second', async () => {
+  const path = join(await folder(), 'lock')
+  const first = await tryLock(path)
+  await writeFile(path, dead)
+  const second = await tryLock(path)
+  await expect(first?.check()).rejects.toMatchObject({ code: 'lock-lost', message: expect.stringContaining(String(process.pid)) })
+  await first?.release()
+  await second?.check()
+  await second?.release()
+  await expect(second?.check()).rejects.toMatchObject({ code: 'lock-lost', message: expect.stringContaining('removed') })
 })

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
-import { cp, readdir, writeFile } from 'node:fs/promises'
+import { cp, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SoftPromptError } from '../../src/errors.ts'
@@ -254,6 +254,29 @@ describe('processes', () => {
     const other = await folder()
     await writeFile(join(other, 'hub.lock'), `${formatProcess({ ...thisProcess(), start: '1' })}\n`)
     expect((await hub({ dir: other })).port).toBeGreaterThan(0)
+  })
+
+  it('a hub that stands still keeps its folder; one that lost it acknowledges nothing more', async () => {
+    const dir = await folder()
+    const child = start({ op: 'hub', dir, tokens: { [TOKEN]: { name: 'me', role: 'write', orgs: [] } } })
+    const { url } = (await child.result) as { url: string }
+    const options = { dir: await promptFolder(1), hubUrl: url, token: TOKEN }
+    const { commit } = await pushPrompt({ ...options, repo: 'me/sst2' })
+    const lock = join(dir, 'hub.lock')
+    child.process.kill('SIGSTOP')
+    await utimes(lock, new Date(0), new Date(0))
+    await expect(hub({ dir })).rejects.toMatchObject({ code: 'hub-server-busy' })
+    child.process.kill('SIGCONT')
+    await pushPrompt({ ...options, repo: 'me/other' })
+    // As another machine does that has waited long enough.
+    await writeFile(lock, `${formatProcess({ ...thisProcess(), host: 'elsewhere' })} abc\n`)
+    const change = pushPrompt({ ...options, dir: await promptFolder(2), repo: 'me/sst2', attempts: 1 })
+    await expect(change).rejects.toMatchObject({
+      code: 'hub-unavailable',
+      message: expect.stringContaining('Another hub has taken the folder'),
+    })
+    const heads = (await (await fetch(`${url}/api/models/me/sst2/revision/main`)).json()) as { sha: string }
+    expect(heads.sha).toBe(commit)
   })
 
   it('takes over what a killed process had downloaded', async () => {

@@ -17,8 +17,12 @@ export class Repositories {
   /** Creations wait for each other: of two of one name, the second finds the first's. */
   #created: Promise<unknown> = Promise.resolve()
 
-  constructor(dir: string) {
+  readonly #check: () => Promise<void>
+
+  /** @param check before each change of a branch or of settings; throws where the folder is no longer ours */
+  constructor(dir: string, check: () => Promise<void>) {
     this.#dir = dir
+    this.#check = check
   }
 
   #path(kind: RepoKind, owner: string, name: string): string {
@@ -31,7 +35,7 @@ export class Repositories {
     if (known) return known
     const text = await readText(join(dir, SETTINGS))
     if (text === undefined) return undefined
-    const opened = this.#open.get(dir) ?? new Repository(dir, parseJson(text) as Settings) // written by save only
+    const opened = this.#open.get(dir) ?? new Repository(dir, parseJson(text) as Settings, this.#check) // written by save only
     this.#open.set(dir, opened)
     return opened
   }
@@ -41,7 +45,7 @@ export class Repositories {
     const [owner = '', name = ''] = settings.id.split('/')
     const make = async (): Promise<boolean> => {
       if (await this.find(settings.kind, owner, name)) return false
-      const repository = new Repository(this.#path(settings.kind, owner, name), settings)
+      const repository = new Repository(this.#path(settings.kind, owner, name), settings, this.#check)
       await repository.writeRef('refs/heads/main', await repository.writeCommit(first))
       await this.save(repository, settings) // what makes it found
       return true
@@ -52,6 +56,7 @@ export class Repositories {
   }
 
   async save(repository: Repository, settings: Settings): Promise<void> {
+    await this.#check()
     await writeAtomic(join(repository.dir, SETTINGS), `${JSON.stringify(settings)}\n`)
     repository.settings = settings
   }
@@ -59,6 +64,7 @@ export class Repositories {
   async delete(kind: RepoKind, owner: string, name: string): Promise<void> {
     const dir = this.#path(kind, owner, name)
     const aside = unfinishedName(dir)
+    await this.#check()
     await rename(dir, aside)
     this.#open.delete(dir)
     await rm(aside, { recursive: true, force: true })

@@ -62,9 +62,13 @@ export class Repository {
   /** Writers of one repository wait for each other. */
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(dir: string, settings: Settings) {
+  readonly #check: () => Promise<void>
+
+  /** @param check throws where this hub no longer holds the folder */
+  constructor(dir: string, settings: Settings, check: () => Promise<void>) {
     this.dir = dir
     this.settings = settings
+    this.#check = check
   }
 
   /** Runs `work` when all earlier exclusive work on this repository is done. */
@@ -105,10 +109,12 @@ export class Repository {
   }
 
   async writeRef(ref: string, commit: string): Promise<void> {
+    await this.#check()
     await writeAtomic(this.#refPath(ref), `${commit}\n`)
   }
 
   async deleteRef(ref: string): Promise<void> {
+    await this.#check()
     await rm(this.#refPath(ref), { force: true })
   }
 

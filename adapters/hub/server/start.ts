@@ -6,7 +6,7 @@ import { HubError } from '../../../src/errors.ts'
 import { openAccounts, type Account, type Accounts } from './accounts.ts'
 import type { Call, HubState } from './call.ts'
 import { diskError } from '../../disk/errors.ts'
-import { holderOf, tryLock } from '../../disk/lock.ts'
+import { holderOf, tryLock, type Lock } from '../../disk/lock.ts'
 import { makeFolder } from '../../disk/make-folder.ts'
 import { sweep } from '../../disk/unfinished.ts'
 import { sha256 } from '../digest.ts'
@@ -113,12 +113,12 @@ const listen = (server: Server, port: number, host: string): Promise<void> =>
 const TRIES = 20
 const TRY_MS = 100
 
-/** One hub serves a folder: two would not see each other's changes to a branch. @returns what gives it back */
-async function holdFolder(dir: string): Promise<() => Promise<void>> {
+/** One hub serves a folder: two would not see each other's changes to a branch. */
+async function holdFolder(dir: string): Promise<Lock> {
   const path = join(dir, 'hub.lock')
   for (let tries = 1; ; tries += 1) {
-    const release = await tryLock(path)
-    if (release) return release
+    const lock = await tryLock(path)
+    if (lock) return lock
     if (tries === TRIES) break
     await systemClock.sleep(TRY_MS)
   }
@@ -137,21 +137,26 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   await makeFolder(options.dir).catch((cause: unknown) => {
     throw diskError(options.dir, cause)
   })
-  const release = await holdFolder(options.dir)
+  const lock = await holdFolder(options.dir)
   try {
-    const { close, ...hub } = await serve(options)
-    return { ...hub, close: () => close().then(release) }
+    const { close, ...hub } = await serve(options, lock)
+    return { ...hub, close: () => close().then(() => lock.release()) }
   } catch (error) {
-    await release()
+    await lock.release()
     throw error
   }
 }
 
-async function serve(options: HubOptions): Promise<Hub> {
+async function serve(options: HubOptions, lock: Lock): Promise<Hub> {
   const { dir, port = 0, host = '127.0.0.1', now = () => new Date() } = options
   await sweep(dir)
   const accounts = await openAccounts(dir, options.tokens)
-  const state: HubState = { repositories: new Repositories(dir), secret: randomBytes(32), now }
+  const check = (): Promise<void> =>
+    lock.check().catch((error: unknown) => {
+      options.onError?.(error)
+      throw new Refusal(503, undefined, 'Another hub has taken the folder of this one: nothing was changed.')
+    })
+  const state: HubState = { repositories: new Repositories(dir, check), secret: randomBytes(32), now }
   const limit = limiter(options, now)
   // An upload may take as long as its address lives; Node would cut it off after five minutes.
   const server = createServer({ requestTimeout: UPLOAD_SECONDS * 1000 }, (request, response) => {

@@ -3,12 +3,12 @@ import { ShapeError, UnsupportedError } from '../../src/errors.ts'
 import { evaluateDim } from '../../src/graph/dims.ts'
 import type { Capabilities, Engine, Program } from '../../src/graph/engine.ts'
 import type { Dim, Graph, Node, Value } from '../../src/graph/ir.ts'
-import { specialise } from '../../src/graph/passes.ts'
+import { specialise, type Elementary } from '../../src/graph/passes.ts'
 import { symbolValues } from '../../src/graph/symbols.ts'
 import { findWeight } from '../../src/onnx/emit.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import type { WeightRef } from '../../src/tensor/weights.ts'
-import { RUN, TF_DTYPE, type Call, type Elementary } from './ops.ts'
+import { RUN, TF_DTYPE, type Call } from './ops.ts'
 import type { TfTensor, Tfjs } from './runtime.ts'
 import { createWeightStore } from './weights.ts'
 
@@ -17,7 +17,7 @@ export interface EngineOptions {
   readonly name?: string
 }
 
-const CAPABILITIES: Capabilities = { contrib: false, externalData: false }
+const CAPABILITIES = { contrib: false, externalData: false } as const satisfies Capabilities
 const OLDEST = 4
 
 /**
@@ -59,7 +59,7 @@ export async function createEngine(tf: Tfjs, options: EngineOptions = {}): Promi
 }
 
 /** The nodes with the values that nothing reads after each. */
-function plan(graph: Graph): { readonly node: Node; readonly done: readonly number[] }[] {
+function plan(graph: Graph<Elementary>): { readonly node: Node<Elementary>; readonly done: readonly number[] }[] {
   const kept = new Set([...graph.outputs, ...graph.weights].map(({ value }) => value.id))
   return graph.nodes
     .toReversed()
@@ -71,7 +71,13 @@ function plan(graph: Graph): { readonly node: Node; readonly done: readonly numb
     .toReversed()
 }
 
-function program(tf: Tfjs, backend: string, graph: Graph, weights: ReadonlyMap<number, TfTensor>, release: () => Promise<void>): Program {
+function program(
+  tf: Tfjs,
+  backend: string,
+  graph: Graph<Elementary>,
+  weights: ReadonlyMap<number, TfTensor>,
+  release: () => Promise<void>,
+): Program {
   const steps = plan(graph)
   let disposed = false
   return {
@@ -116,8 +122,14 @@ function program(tf: Tfjs, backend: string, graph: Graph, weights: ReadonlyMap<n
   }
 }
 
-function apply(tf: Tfjs, node: Node, inputs: readonly TfTensor[], shape: readonly number[], size: (dim: Dim) => number): TfTensor {
-  const run = RUN[node.op as Elementary] as ((call: Call<Elementary>) => TfTensor) | undefined
+function apply(
+  tf: Tfjs,
+  node: Node<Elementary>,
+  inputs: readonly TfTensor[],
+  shape: readonly number[],
+  size: (dim: Dim) => number,
+): TfTensor {
+  const run = RUN[node.op] as ((call: Call<Elementary>) => TfTensor) | undefined
   if (!run) throw new UnsupportedError('engine-op', `${node.op} was not taken apart for tfjs.`, { facts: { op: node.op } })
   const call = { tf, inputs, attributes: node.attributes, shape, size } as unknown as Call<Elementary>
   try {

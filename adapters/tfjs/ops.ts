@@ -1,11 +1,8 @@
-/** Every elementary operator in tfjs ops: one table. */
-import type { Dim, Node, OpName } from '../../src/graph/ir.ts'
-import type { Composite } from '../../src/graph/passes.ts'
+/** Every elementary operator in tfjs ops: one table. Composite ones are taken apart by passes before a graph comes here. */
+import type { Dim, Node } from '../../src/graph/ir.ts'
+import type { Elementary } from '../../src/graph/passes.ts'
 import type { Dtype } from '../../src/tensor/tensor.ts'
 import type { TfDtype, TfTensor, Tfjs } from './runtime.ts'
-
-/** Composite operators are taken apart by passes before a graph comes here. */
-export type Elementary = Exclude<OpName, Composite>
 
 /** tfjs has no 64-bit numbers: integers here are token ids, positions and masks, all far below 2³¹. */
 export const TF_DTYPE: Readonly<Record<Dtype, TfDtype>> = {

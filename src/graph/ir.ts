@@ -111,14 +111,14 @@ export interface Constant {
 /** What a symbol stands for: a sum of axes (`S` = `P` + `T`), or the one number that a graph input holds (true = 1). */
 export type SymbolSource = { readonly sum: readonly Dim[] } | { readonly input: string }
 
-/** Nodes stand in an order in which each comes after what it reads. */
-export interface Graph {
+/** Nodes stand in an order in which each comes after what it reads; `K` are the operators that may be among them. */
+export interface Graph<K extends OpName = OpName> {
   readonly name: string
   readonly inputs: readonly Named[]
   readonly outputs: readonly Named[]
   readonly weights: readonly Weight[]
   readonly constants: readonly Constant[]
-  readonly nodes: readonly Node[]
+  readonly nodes: readonly Node<K>[]
   /** Symbols that are computed; one may be an axis of an input too. */
   readonly symbols: ReadonlyMap<string, SymbolSource>
 }

@@ -25,17 +25,22 @@ import {
 } from './ops.ts'
 import { rewrite } from './rewrite.ts'
 
-/** The graph as an engine with these capabilities runs it best. */
-export function specialise(graph: Graph, capabilities: Capabilities): Graph {
+/** The graph as an engine with these capabilities runs it best: of operators that engines have. */
+export function specialise(graph: Graph, capabilities: Capabilities & { readonly contrib: false }): Graph<Elementary>
+export function specialise(graph: Graph, capabilities: Capabilities): Graph<Elementary | 'RmsNorm'>
+export function specialise(graph: Graph, capabilities: Capabilities): Graph<Elementary | 'RmsNorm'> {
   const short = shortenRowSums(foldLabels(graph))
   const masked = capabilities.lean ? keepBits(short) : short
   const moved = capabilities.gathers ? gatherRows(masked) : masked
-  const whole = decompose(moved, capabilities.contrib ? ['Gelu', 'CrossEntropy'] : ['Gelu', 'CrossEntropy', 'RmsNorm'])
-  return capabilities.half ? halveProducts(whole, wideWeights(graph)) : whole
+  const whole = capabilities.contrib ? decompose(moved, ['Gelu', 'CrossEntropy']) : decompose(moved, ['Gelu', 'CrossEntropy', 'RmsNorm'])
+  // Halving adds products and casts, nothing composite.
+  return capabilities.half ? (halveProducts(whole, wideWeights(graph)) as typeof whole) : whole
 }
 
 /** Operators that engines may lack, written in elementary ones by `decompose`. */
 export type Composite = 'Gelu' | 'CrossEntropy' | 'RmsNorm'
+/** Operators that every engine has. onnxruntime has RmsNorm too, among its own. */
+export type Elementary = Exclude<OpName, Composite>
 
 /** Composite operators in elementary ones. */
 const DECOMPOSE: { readonly [K in Composite]: (g: Builder, inputs: readonly Value[], node: Node<K>) => readonly Value[] } = {
@@ -64,10 +69,12 @@ const DECOMPOSE: { readonly [K in Composite]: (g: Builder, inputs: readonly Valu
   },
 }
 
-export function decompose(graph: Graph, ops: readonly Composite[]): Graph {
-  return rewrite(graph, (g, node, inputs) =>
+/** The graph without these operators. */
+export function decompose<K extends Composite>(graph: Graph, ops: readonly K[]): Graph<Exclude<OpName, K>> {
+  const apart = rewrite(graph, (g, node, inputs) =>
     (ops as readonly string[]).includes(node.op) ? DECOMPOSE[node.op as Composite](g, inputs, node as never) : undefined,
   )
+  return apart as Graph<Exclude<OpName, K>>
 }
 
 /** The node of a graph under construction that made a value, if it is of this kind. */

@@ -1,7 +1,8 @@
 /** Graph -> ONNX model (opset 18). Weights stay where they are: external data wherever `place` says. */
-import { MismatchError } from '../errors.ts'
+import { MismatchError, UnsupportedError } from '../errors.ts'
 import { formatShape, splitDim } from '../graph/dims.ts'
 import type { Dim, Graph, Node, OpName, Shape, Value, Weight } from '../graph/ir.ts'
+import type { Elementary } from '../graph/passes.ts'
 import type { Dtype, Tensor } from '../tensor/tensor.ts'
 import type { WeightRef, WeightTable } from '../tensor/weights.ts'
 import { DATA_TYPE, type ModelProto, type NodeProto, type TensorProto } from './schema.ts'
@@ -26,11 +27,15 @@ const INT64_MAX = 2n ** 63n - 1n
 /** Where a weight's bytes are for the model file: outside it, or to be copied into it. */
 export type Place = (name: string, ref: WeightRef) => ExternalData | Uint8Array
 
+/** Operators that ONNX, or onnxruntime among its own, has one for. */
+type Emitted = Elementary | 'RmsNorm'
+
 /**
- * Writes a graph as an ONNX model.
+ * Writes a graph, as `specialise` makes it, as an ONNX model.
  * @throws {MismatchError} `weight-missing` | `weight-shape` when the checkpoint is not the graph's
+ * @throws {UnsupportedError} `engine-op` for an operator that is to be taken apart before
  */
-export function emitModel(graph: Graph, weights: WeightTable, place: Place): ModelProto {
+export function emitModel(graph: Graph<Emitted>, weights: WeightTable, place: Place): ModelProto {
   const emitter = createEmitter(graph)
   const initializers = new Map<string, TensorProto>()
   for (const weight of graph.weights) {
@@ -41,7 +46,14 @@ export function emitModel(graph: Graph, weights: WeightTable, place: Place): Mod
     emitter.names.set(weight.value.id, ref.dtype === 'F32' ? name : emitter.castWeight(name))
   }
   for (const { tensor, value } of graph.constants) emitter.names.set(value.id, emitter.constant(tensor))
-  for (const node of graph.nodes) (EMIT[node.op] as Emit<OpName>)(node, emitter)
+  for (const node of graph.nodes) {
+    const emit = EMIT[node.op] as Emit<Emitted> | undefined
+    if (!emit)
+      throw new UnsupportedError('engine-op', `${node.op} was not taken apart for ONNX: give emitModel what specialise returns.`, {
+        facts: { op: node.op },
+      })
+    emit(node, emitter)
+  }
   for (const { name, value } of graph.outputs) {
     if (emitter.name(value) !== name) emitter.node('Identity', [emitter.name(value)], [name])
   }
@@ -196,7 +208,7 @@ const withInputs =
 const flag = (value: boolean): bigint => (value ? 1n : 0n)
 const bigints = (values: readonly number[]): bigint[] => values.map(BigInt)
 
-const EMIT: { readonly [K in OpName]: Emit<K> } = {
+const EMIT: { readonly [K in Emitted]: Emit<K> } = {
   Add: plain(),
   Sub: plain(),
   Mul: plain(),
@@ -228,9 +240,7 @@ const EMIT: { readonly [K in OpName]: Emit<K> } = {
     () => ({ keepdims: 1n }),
   ),
   Softmax: plain(() => ({ axis: -1n })),
-  CrossEntropy: plain(), // not emitted: passes take it apart
   RmsNorm: plain(({ epsilon }) => ({ axis: -1n, epsilon, stash_type: 1n }), 'SimplifiedLayerNormalization'),
-  Gelu: plain(), // not emitted: passes take it apart
   Reshape: (node, emitter) => {
     const target = reshapeTarget(node)
     // computed axes may be empty: there 0 is a length

@@ -1,6 +1,5 @@
 /** A PyTorch checkpoint's weights where they lie: `model.safetensors` or `pytorch_model.bin`, single or sharded (`….index.json`). Tensor bytes are not read here. */
 import { open, readFile, realpath } from 'node:fs/promises'
-import { closeSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError, FormatError } from '../../src/errors.ts'
 import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
@@ -8,6 +7,7 @@ import { toFloat32 } from '../../src/tensor/half.ts'
 import { headerLength, LENGTH_BYTES, parseSafetensorsHeader, viewAs } from '../../src/tensor/safetensors.ts'
 import { isObject, parseStrictJson } from '../../src/tensor/strict-json.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+import { readRangesSync } from '../disk/ranges.ts'
 
 export interface Checkpoint {
   /** `config.json`, parsed. */
@@ -129,17 +129,12 @@ function embeddingTable(dir: string, weights: WeightTable): EmbeddingTable {
     vocabSize,
     width,
     rows: (ids) => {
-      const bytes = new Uint8Array(ids.length * rowBytes)
-      const file = openSync(source, 'r')
-      try {
-        for (const [row, id] of ids.entries()) {
-          if (!Number.isInteger(id) || id < 0 || id >= vocabSize)
-            throw new ConfigError('checkpoint-row', `Embedding row ${id} asked for, the model has ${vocabSize}.`)
-          readSync(file, bytes, row * rowBytes, rowBytes, offsetBytes + id * rowBytes)
-        }
-      } finally {
-        closeSync(file)
-      }
+      const outside = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
+      if (outside !== undefined) throw new ConfigError('checkpoint-row', `Embedding row ${outside} asked for, the model has ${vocabSize}.`)
+      const bytes = readRangesSync(
+        source,
+        ids.map((id) => ({ offset: offsetBytes + id * rowBytes, length: rowBytes })),
+      )
       return toFloat32(dtype, viewAs(dtype, bytes))
     },
   }

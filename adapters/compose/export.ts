@@ -14,8 +14,8 @@ import { buildExportedEncoder, buildMergedDecoder } from '../../src/t5/exported.
 import { toFloat32 } from '../../src/tensor/half.ts'
 import { viewAs } from '../../src/tensor/safetensors.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
-import { readRange } from '../onnxruntime/weights.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
+import { readRange } from '../disk/ranges.ts'
 import { replaceFile, replaceWith } from '../disk/replace.ts'
 import { findBase, type BaseOptions } from './open-base.ts'
 

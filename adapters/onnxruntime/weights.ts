@@ -1,8 +1,9 @@
 /** Where onnxruntime finds a graph's weights: in the checkpoint's files in place, or copied into the model. */
-import { FormatError, UnsupportedError } from '../../src/errors.ts'
+import { UnsupportedError } from '../../src/errors.ts'
 import type { Graph } from '../../src/graph/ir.ts'
 import { findWeight, type Place } from '../../src/onnx/emit.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
+import { readRange } from '../disk/ranges.ts'
 import { builtins, type Builtins } from './builtin.ts'
 import { commonFolder } from './common-folder.ts'
 
@@ -50,16 +51,4 @@ function nodeModules(): Builtins {
   const found = builtins()
   if (found) return found
   throw new UnsupportedError('path-no-node', 'Weights can be read from files in Node only; here give their bytes.')
-}
-
-/** Bytes of a file. @throws {FormatError} `weights-truncated` */
-export async function readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
-  const file = await nodeModules().fs.open(path)
-  try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, offset)
-    if (bytesRead === length) return buffer
-    throw new FormatError('weights-truncated', `${path} ends within a weight; fetch it again.`, { facts: { path, offset, length } })
-  } finally {
-    await file.close()
-  }
 }

@@ -1,7 +1,8 @@
 /** Weights as tfjs tensors, each read from its file once and shared by all programs of an engine. */
-import { FormatError, UnsupportedError } from '../../src/errors.ts'
+import { UnsupportedError } from '../../src/errors.ts'
 import { toFloat32, type FloatDtype } from '../../src/tensor/half.ts'
 import type { WeightRef } from '../../src/tensor/weights.ts'
+import { readRange } from '../disk/ranges.ts'
 import type { TfTensor, Tfjs } from './runtime.ts'
 
 export interface WeightStore {
@@ -43,16 +44,4 @@ async function readWeight(tf: Tfjs, name: string, ref: WeightRef): Promise<TfTen
     typeof source === 'string' ? await readRange(source, offsetBytes, sizeBytes) : source.slice(offsetBytes, offsetBytes + sizeBytes)
   const words = dtype === 'F32' ? new Float32Array(bytes.buffer) : new Uint16Array(bytes.buffer)
   return tf.tensor(toFloat32(dtype satisfies FloatDtype, words), [...shape], 'float32')
-}
-
-async function readRange(path: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const { open } = await import('node:fs/promises')
-  const file = await open(path)
-  try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, offset)
-    if (bytesRead === length) return buffer
-    throw new FormatError('weights-truncated', `${path} ends within a weight; fetch it again.`, { facts: { path, offset, length } })
-  } finally {
-    await file.close()
-  }
 }

@@ -1,7 +1,7 @@
 /** Turns command tables into a command line: flags, help, exit codes. 0 done, 1 a SoftPromptError, 2 bad flags. */
 import { Argument as CliArgument, Command as Cli, CommanderError, Help, InvalidArgumentError, Option } from 'commander'
 import { SoftPromptError } from '../../src/errors.ts'
-import type { Command, Flag } from './command.ts'
+import type { Command, Flag, FlagKind } from './command.ts'
 import { printable, shellOutput } from './output.ts'
 
 const COMMON: Readonly<Record<string, Flag>> = {
@@ -58,9 +58,12 @@ function describe(cli: Cli, { summary, examples, groups }: Command): void {
   else cli.createHelp = () => Object.assign(new OpenedHelp(summary, shown), cli.configureHelp())
 }
 
+/** Kinds that say one thing; the others gather. */
+const ONE_VALUE: ReadonlySet<FlagKind> = new Set(['string', 'number', 'boolean'])
+
 /** A parser would take the last of a flag that is said twice. Stands before the flag is added: its listener sets the value. @throws {CommanderError} */
 function refuseTwice(cli: Cli, name: string, { kind }: Flag): void {
-  if (kind === 'strings') return
+  if (!ONE_VALUE.has(kind)) return
   cli.on(`option:${kebab(name)}`, () => {
     if (cli.getOptionValueSource(name) !== 'cli') return
     cli.error(`error: --${kebab(name)} is given twice and takes one value; leave one out`, { code: 'soft-prompts.twice' })

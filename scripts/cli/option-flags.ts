@@ -3,7 +3,9 @@ import { RECIPE_FLAGS } from '../../src/card/reproduce.ts'
 
 const FLAGS: Readonly<Record<string, string | null>> = { ...RECIPE_FLAGS, labelMap: 'label-map' }
 
-/** ` (--batch, --accumulate)`, or nothing. */
-export function flagsOf(options: readonly string[] = []): string {
-  return options.length === 0 ? '' : ` (${options.map((name) => `--${FLAGS[name] ?? name}`).join(', ')})`
+/** A message with the flags of what it is about: `Take smaller batches (--batch, --accumulate).` */
+export function withFlags(message: string, options: readonly string[] = []): string {
+  if (options.length === 0) return message
+  const flags = options.map((name) => `--${FLAGS[name] ?? name}`).join(', ')
+  return `${message.replace(/\.$/, '')} (${flags})${message.endsWith('.') ? '.' : ''}`
 }

@@ -6,7 +6,7 @@ import type { Whose } from '../../adapters/compose/training-lanes.ts'
 import { quoted } from '../../src/card/reproduce.ts'
 import { parseTemplate } from '../../src/data/template.ts'
 import { formatMetric } from './figures.ts'
-import { flagsOf } from './option-flags.ts'
+import { withFlags } from './option-flags.ts'
 import { formatDuration, type Output, type Progress } from './output.ts'
 
 type Told<T extends TrainPromptEvent['type']> = Extract<TrainPromptEvent, { readonly type: T }>
@@ -153,7 +153,7 @@ export function trainingView(out: Output, place: TrainingPlace): TrainingView {
     } else if (event.type === 'warning' && !warned.has(`${event.name} ${event.code}`)) {
       warned.add(`${event.name} ${event.code}`)
       const about = [...(event.name === undefined ? [] : [event.name]), ...(event.step > 0 ? [`step ${event.step}`] : [])]
-      note(`warning${about.length > 0 ? ` (${about.join(', ')})` : ''}: ${event.message}${flagsOf(event.options)}`)
+      note(`warning${about.length > 0 ? ` (${about.join(', ')})` : ''}: ${withFlags(event.message, event.options)}`)
     }
   }
   return {

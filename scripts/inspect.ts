@@ -16,7 +16,7 @@ export const inspect: Command = command({
   examples: ['soft-prompts inspect ./my-prompt', 'soft-prompts inspect ./my-prompt --model ./t5-small --nearest 3'],
   async run([path = ''], { model, nearest, task }, out) {
     const { inspectPrompts } = await import('../adapters/compose/inspect.ts')
-    const progress = model === undefined ? undefined : await out.progress('vocabulary, %', 100)
+    const progress = model === undefined ? undefined : await out.progress('words compared, %', 100, SHORT_MS)
     const found = await inspectPrompts(path, {
       nearest,
       ...(model === undefined ? {} : { model }),
@@ -27,6 +27,9 @@ export const inspect: Command = command({
     out.result(found)
   },
 })
+
+/** Comparing with a small vocabulary is done before anybody asks how far it is. */
+const SHORT_MS = 3000
 
 const round = (value: number, digits = 4): string => String(Number(value.toPrecision(digits)))
 

@@ -21,8 +21,8 @@ export interface Output {
   table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): void
   /** The command's result: printed as JSON with `--json`, else nothing. */
   result(value: unknown): void
-  /** A progress bar with an estimate, on a terminal; plain lines now and then elsewhere. */
-  progress(label: string, total: number): Promise<Progress>
+  /** A progress bar with an estimate, on a terminal; plain lines now and then elsewhere, of work that has taken `afterMs` already. */
+  progress(label: string, total: number, afterMs?: number): Promise<Progress>
 }
 
 /** Text of strangers on a terminal: control characters and those that turn the direction of writing are shown, not obeyed. */
@@ -60,9 +60,9 @@ export function shellOutput(options: { readonly json: boolean; readonly quiet: b
     result: (value) => {
       if (json) process.stdout.write(`${JSON.stringify(value)}\n`)
     },
-    progress: async (label, total) => {
+    progress: async (label, total, afterMs = 0) => {
       if (json || quiet) return { update: () => {}, above: (say) => say(), stop: () => {} }
-      return process.stderr.isTTY ? terminalProgress(label, total) : plainProgress(label, total)
+      return process.stderr.isTTY ? terminalProgress(label, total) : plainProgress(label, total, afterMs)
     },
   }
 }
@@ -110,13 +110,14 @@ export function formatDuration(ms: number): string {
 }
 
 /** One line at each tenth of the way, for logs. */
-function plainProgress(label: string, total: number): Progress {
+function plainProgress(label: string, total: number, afterMs: number): Progress {
   const timer = startTimer(total)
+  const from = Date.now() + afterMs
   let tenth = 0
   return {
     update: (done, text = '', leftMs) => {
       const now = Math.floor((10 * done) / total)
-      if (now <= tenth) return
+      if (now <= tenth || Date.now() < from) return
       tenth = now
       process.stderr.write(`${label} ${done}/${total} ${text} ${timer(done, leftMs)}\n`)
     },

@@ -71,6 +71,8 @@ export function trainCommand(manifest: Manifest): string | undefined {
   const said = FLAGS.flatMap(([field, name]) => {
     const value = recipe[field]
     if (name === null || value === undefined || value === usual[field]) return []
+    // It held out none where it had development rows, and the command refuses both.
+    if (field === 'holdOut' && manifest.dev?.name !== undefined) return []
     return [value === true ? `--${name}` : flag(name, String(value))]
   })
   const words = [

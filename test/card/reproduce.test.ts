@@ -105,6 +105,8 @@ describe('the command on a card', () => {
       { dev: { name: 'other/set', split: 'test', rows: 1, sha256: '' } },
     ])
       expect(trainCommand({ ...whole, ...part } as Manifest)).toBeUndefined()
+    const split = { dev: { name: 'dev.jsonl', rows: 1, sha256: '' }, recipe: { ...whole.recipe, holdOut: 5 } }
+    expect(trainCommand({ ...whole, ...split } as Manifest)).toMatch(/--dev dev.jsonl(?![^]*--hold-out)/)
     const { recipe: _, ...bare } = whole
     expect(trainCommand(bare)).toBeUndefined()
   })

@@ -55,3 +55,11 @@ it('answers a text in the template of the prompt, whatever its field is called',
   expect(asked).toEqual(await answerer.answer('about: the soup', filled))
   await answerer.dispose()
 })
+
+it('says what the rows cannot teach, and refuses a template that gives them all one text', async () => {
+  const one = rows.map(({ text }) => ({ text, target: 'food' }))
+  const events = trainPrompt({ base, engine, rows: one, template: 'about: {text}', recipe: { length: 2, steps: 1, batch: 2 } })
+  expect((await events.next()).value).toMatchObject({ type: 'warning', step: 0, code: 'data-one-answer' })
+  await events.return({} as never)
+  await expect(trainPrompt({ base, engine, rows, template: 'about' }).next()).rejects.toMatchObject({ code: 'template-no-field' })
+})

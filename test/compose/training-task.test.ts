@@ -45,6 +45,22 @@ it.each([
   expect(String(initial) === String(begun.data)).toBe(initPrompt !== undefined)
 })
 
+it('refuses rows to evaluate on that are named twice; of several tasks, one with its own holds out none', async () => {
+  const dev = join(dir, 'rows.jsonl')
+  await expect(prepared({ dev }, { holdOut: 1 })).rejects.toMatchObject({ code: 'dev-twice' })
+  const named = await prepareTask({ name: 'mood', options: { data: dev, dev } }, { holdOut: 1 }, base)
+  expect([named.recipe.holdOut, named.data.examples.length, named.devRows?.length]).toEqual([0, 4, 4])
+})
+
+it('refuses a template that gives every row the same text', async () => {
+  await expect(prepared({ template: 'a text' })).rejects.toMatchObject({ code: 'template-no-field' })
+})
+
+it('says what its rows cannot teach', async () => {
+  const { advice } = await prepared({ dev: join(dir, 'rows.jsonl') })
+  expect(advice.map(({ code }) => code)).toEqual(['data-contradicts', 'dev-leak'])
+})
+
 it('refuses another length than the prompt has', async () => {
   const task = await prepared({ initPrompt: join(dir, 'prompts/first.npy') }, { length: 7 })
   const opened = await base

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 /** `pull-prompt OWNER/NAME`, also `soft-prompts pull`. */
 import { runIfMain } from './cli/bin.ts'
-import { command, type Command } from './cli/command.ts'
-import { hubPlace } from './cli/hub-place.ts'
+import { command, said, type Command } from './cli/command.ts'
 
 export const pull: Command = command({
   name: 'pull',
@@ -26,7 +25,8 @@ export const pull: Command = command({
   ],
   async run([named = ''], flags, out) {
     const { pullRepository } = await import('../adapters/compose/pull.ts')
-    const { repo, revision } = hubPlace(named, flags.revision)
+    const { placeOfAddress } = await import('../adapters/hub/named-place.ts')
+    const { repo, revision } = placeOfAddress(named, flags.revision) ?? { repo: named, ...said({ revision: flags.revision }) }
     const { bundle, out: target, base, force = false, save = false, frozen = false, lockFile, offline } = flags
     const pulled = await pullRepository({
       repo,

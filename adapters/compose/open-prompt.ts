@@ -92,9 +92,13 @@ export async function locatePrompts(path: string, options: OpenPromptOptions = {
   if (!found && hash > 0 && options.name === undefined)
     return locatePrompts(path.slice(0, hash), { ...options, name: path.slice(hash + 1) })
   if (!found) {
-    throw new FormatError('prompt-missing', `There is no prompt at ${path}: no such folder, .tar.gz bundle or .npy file is there, and it is no Hub id (OWNER/NAME).`, {
-      facts: { path },
-    })
+    throw new FormatError(
+      'prompt-missing',
+      `There is no prompt at ${path}: no such folder, .tar.gz bundle or .npy file is there, and it is no Hub id (OWNER/NAME).`,
+      {
+        facts: { path },
+      },
+    )
   }
   const name = nameOf(path)
   if (!found.isDirectory() && !found.isFile()) throw unreadable(path, new Uint8Array())

@@ -81,6 +81,7 @@ describe('by Hub id', () => {
   it('pulls a prompt that is named by its id, and takes a path as it stands', async () => {
     await pushPrompt({ dir: await promptFolder(), repo: 'me/sst2', hubUrl: url, token: TOKEN })
     expect(await readFiles(await findPrompt('me/sst2'))).toEqual(promptFiles())
+    expect(await readFiles(await findPrompt(`${url}/me/sst2/tree/main`))).toEqual(promptFiles())
     const dir = await promptFolder()
     expect(await findPrompt(dir)).toBe(dir)
     expect(await findPrompt('./me/sst2')).toBe('./me/sst2')

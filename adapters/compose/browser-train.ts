@@ -1,4 +1,5 @@
 /** Training in a page: base model, rows and runtime are the page's; nothing of Node's. The entry point `soft-prompts/browser-train`. */
+import { digestRows } from '../../src/data/digest.ts'
 import { encodeExamples, labelsOf, toExamples, type EncodedExample, type Example } from '../../src/data/examples.ts'
 import { holdOut } from '../../src/data/split.ts'
 import { DEFAULT_TEMPLATE, fillText, parseTemplate } from '../../src/data/template.ts'
@@ -85,7 +86,7 @@ export async function* trainPrompt(options: BrowserTrainOptions): AsyncGenerator
     seed: recipe.seed,
   }).data
   const described = await describe(base)
-  const data = await digest(JSON.stringify(rest.map(({ input, target: answer }) => [input, answer])))
+  const data = await digestRows(rest, webSha256)
   const identity = { recipe, data, base: await digest(JSON.stringify(described)), start: await webSha256(bytesOf(initial)) }
 
   for (const advice of adviseData(rest, held, parsed.frame)) yield { type: 'warning', step: 0, ...advice }

@@ -1,9 +1,10 @@
 /** A data file to examples, with the digest that names their content. */
-import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
+import { digestRows } from '../../src/data/digest.ts'
 import { toExamples, type Example } from '../../src/data/examples.ts'
 import { DEFAULT_TEMPLATE, parseTemplate } from '../../src/data/template.ts'
 import { readRows } from '../rows/read-rows.ts'
+import { sha256 } from '../hub/digest.ts'
 import { fetchDataset, type DatasetOptions } from './open-dataset.ts'
 
 export interface DataOptions {
@@ -17,7 +18,7 @@ export interface DataOptions {
 export interface Data {
   readonly name: string
   readonly examples: readonly Example[]
-  /** sha256 (hex) of the examples as JSON lines: of what is trained on, whatever file it came in. */
+  /** sha256 (hex) of these examples (digestRows). */
   readonly sha256: string
 }
 
@@ -38,8 +39,9 @@ export async function openData(source: DataSource, options: DataOptions = {}): P
     target: options.target ?? 'target',
     ...(labelMap ? { labelMap } : {}),
   })
-  const hash = createHash('sha256')
-  for (const { input, target } of examples) hash.update(`${JSON.stringify([input, target])}\n`)
   const name = typeof source !== 'string' ? source.repo : source === '-' ? 'standard input' : basename(source)
-  return { name, examples, sha256: hash.digest('hex') }
+  return dataOf(name, examples)
 }
+
+/** Rows with the digest that names them. */
+export const dataOf = (name: string, examples: readonly Example[]): Data => ({ name, examples, sha256: digestRows(examples, sha256) })

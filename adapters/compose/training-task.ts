@@ -8,7 +8,7 @@ import { initialise } from '../../src/prompt/initialise.ts'
 import type { Advice } from '../../src/train/advice.ts'
 import { adviseData } from '../../src/train/data-advice.ts'
 import { makeRecipe, type RecipeChoices, type TrainRecipe } from '../../src/train/recipe.ts'
-import { openData, type Data, type DataOptions, type DataSource } from './data.ts'
+import { dataOf, openData, type Data, type DataOptions, type DataSource } from './data.ts'
 import type { Base } from './open-base.ts'
 import { findPrompt } from './find-prompt.ts'
 import { openPrompt } from './open-prompt.ts'
@@ -133,11 +133,11 @@ function heldOut({ dev }: TrainTask, count = 0, several: boolean): number {
   )
 }
 
-/** The rows to train and to evaluate on; both digests name the file they come from, the recipe says how it was split. */
+/** The rows to train and to evaluate on. */
 function split(whole: Data, given: Data | undefined, { holdOut: count, seed }: TrainRecipe): { data: Data; dev: Data | undefined } {
   if (given !== undefined || count === 0) return { data: whole, dev: given }
   const { rest, held } = holdOut(whole.examples, count, seed)
-  return { data: { ...whole, examples: rest }, dev: { ...whole, examples: held } }
+  return { data: dataOf(whole.name, rest), dev: dataOf(whole.name, held) }
 }
 
 const withTexts = ({ examples }: Data, encoded: readonly EncodedExample[]): DevRow[] =>

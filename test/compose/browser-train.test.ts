@@ -1,9 +1,13 @@
 /** Training as a page does it, here on onnxruntime-node: what the recipe says is what runs. */
-import { readFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as ort from 'onnxruntime-node'
-import { beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it, onTestFinished } from 'vitest'
 import { createEngine, openAnswerer, openBase, trainPrompt, type BrowserBase } from '../../adapters/compose/browser-train.ts'
+import { drainTraining, trainPrompt as trainInNode } from '../../adapters/compose/train.ts'
+import { holdOut } from '../../src/data/split.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 
 const MODEL = new URL('../../models/t5-tiny-en/', import.meta.url).pathname
@@ -23,7 +27,10 @@ beforeAll(async () => {
   })
 })
 
-async function trained(recipe: object): Promise<{ losses: number[]; prompt: SoftPrompt }> {
+async function trained(recipe: {
+  readonly holdOut?: number
+  readonly dropout?: number
+}): Promise<{ losses: number[]; prompt: SoftPrompt }> {
   const losses: number[] = []
   const events = trainPrompt({
     base,
@@ -44,6 +51,24 @@ it('drops activations where the recipe says so, the same ones for a seed', async
   expect(some.losses).not.toEqual(none.losses)
   expect(again.losses).toEqual(some.losses)
   expect(some.prompt.manifest.recipe).toMatchObject({ dropout: 0.3 })
+})
+
+it.each([{}, { holdOut: 3 }])('names the rows trained on as Node does: %j', async (recipe) => {
+  const dir = await mkdtemp(join(tmpdir(), 'browser-train-'))
+  onTestFinished(() => rm(dir, { recursive: true }))
+  const file = join(dir, 'rows.jsonl')
+  await writeFile(file, rows.map((row) => JSON.stringify(row)).join('\n'))
+  const choices = { length: 2, steps: 1, batch: 4, seed: 1, ...(recipe as { holdOut?: number }) }
+  const { prompt } = await trained(choices)
+  const options = { model: MODEL, data: file, template: 'about: {text}', out: join(dir, 'out'), threads: 1, recipe: choices }
+  const node = await drainTraining(trainInNode(options))
+  const { name: _, ...data } = node.prompt!.manifest.data!
+  const { name: __, ...inPage } = prompt.manifest.data!
+  expect(inPage).toEqual({ ...data, rows: rows.length - (choices.holdOut ?? 0) })
+  const texts = rows.map(({ text, target }) => ({ input: `about: ${text}`, target }))
+  const { rest } = holdOut(texts, choices.holdOut ?? 0, 1)
+  const lines = rest.map(({ input, target }) => `["${input}","${target}"]\n`)
+  expect(data.sha256).toBe(createHash('sha256').update(lines.join('')).digest('hex'))
 })
 
 it('answers a text in the template of the prompt, whatever its field is called', async () => {

@@ -8,6 +8,7 @@ import type { TrainState } from '../../src/train/state.ts'
 import { reasonOf } from '../disk/errors.ts'
 import { holderOf, tryLock, type Lock } from '../disk/lock.ts'
 import { readIfThere } from '../disk/read.ts'
+import { sha256 } from '../hub/digest.ts'
 import { replaceFile } from '../disk/replace.ts'
 
 /** What writes throws `lock-lost` where another run has taken the folder since. */
@@ -86,7 +87,7 @@ async function openHeld(dir: string, lanes: number, options: RunFolderOptions, l
       },
     )
   }
-  const saved = bytes && options.resume ? parseCheckpoint(bytes, path) : undefined
+  const saved = bytes && options.resume ? parseCheckpoint(bytes, sha256, path) : undefined
   if (!saved) await rm(path, { force: true })
   if (saved && saved.length !== lanes) {
     throw new MismatchError(
@@ -104,7 +105,7 @@ async function openHeld(dir: string, lanes: number, options: RunFolderOptions, l
     saved,
     save: async (states) => {
       await lock.check()
-      await write(path, formatCheckpoint(states))
+      await write(path, formatCheckpoint(states, sha256))
     },
     publishLog: async (lane, to) => {
       await lock.check()

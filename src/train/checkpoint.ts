@@ -1,10 +1,18 @@
-/** The states of a run's prompts as one safetensors file: tensors for the arrays, metadata for the rest. Written whole and renamed, so a crash leaves the one before. */
-import { FormatError, MismatchError } from '../errors.ts'
-import { formatSafetensors, parseSafetensors } from '../tensor/safetensors.ts'
+/**
+ * The states of a run's prompts as one safetensors file: tensors for the arrays, metadata for the rest. Written whole and renamed, so a crash leaves the one before.
+ * Its first entry is the sha256 of the whole file, counted with zeros in its own place: a bit that has changed, in whatever part, is seen before anything is read from it.
+ */
+import { FormatError } from '../errors.ts'
+import { formatSafetensors, LENGTH_BYTES, parseSafetensors } from '../tensor/safetensors.ts'
 import { tensor, type Tensor } from '../tensor/tensor.ts'
 import type { RunIdentity, TrainState } from './state.ts'
 
-const VERSION = 2
+const VERSION = 3
+/** The last version without a digest. */
+const UNSEALED = 2
+
+/** sha256 in hex. */
+export type Sha256 = (bytes: Uint8Array) => string
 
 /** What of a state is no array. */
 interface Rest {
@@ -19,8 +27,23 @@ interface Rest {
 
 const flat = (values: Float32Array): Tensor<'F32'> => tensor('F32', [values.length], values)
 
+/** What stands before the digest; safetensors writes metadata first, in the order given. */
+const BEFORE_SEAL = '{"__metadata__":{"sha256":"'
+const SEAL_FROM = LENGTH_BYTES + BEFORE_SEAL.length
+const SEAL_TO = SEAL_FROM + 64
+const NO_SEAL = '0'.repeat(SEAL_TO - SEAL_FROM)
+
+const textOf = (bytes: Uint8Array): string => new TextDecoder('latin1').decode(bytes)
+
+/** The file with another text in the digest's place. */
+function sealedAs(seal: string, bytes: Uint8Array): Uint8Array {
+  const sealed = bytes.slice()
+  sealed.set(new TextEncoder().encode(seal), SEAL_FROM)
+  return sealed
+}
+
 /** States to the bytes of a checkpoint; the tensors of prompt k are named `k.…`. */
-export function formatCheckpoint(states: readonly TrainState[]): Uint8Array {
+export function formatCheckpoint(states: readonly TrainState[], sha256: Sha256): Uint8Array {
   const tensors = new Map<string, Tensor>()
   const rest = states.map((state, index): Rest => {
     const { identity, step, optimizer, best, evaluationDue, stale, window } = state
@@ -37,17 +60,58 @@ export function formatCheckpoint(states: readonly TrainState[]): Uint8Array {
       window,
     }
   })
-  return formatSafetensors(tensors, { soft_prompts_checkpoint: JSON.stringify({ version: VERSION, states: rest }) })
+  const blank = formatSafetensors(tensors, {
+    sha256: NO_SEAL,
+    soft_prompts_checkpoint: JSON.stringify({ version: VERSION, states: rest }),
+  })
+  return sealedAs(sha256(blank), blank)
+}
+
+/** Whether the digest is that of the file; undefined where none is in its place. */
+function isWhole(bytes: Uint8Array, sha256: Sha256): boolean | undefined {
+  if (textOf(bytes.subarray(LENGTH_BYTES, SEAL_FROM)) !== BEFORE_SEAL || bytes.length < SEAL_TO) return undefined
+  return textOf(bytes.subarray(SEAL_FROM, SEAL_TO)) === sha256(sealedAs(NO_SEAL, bytes))
+}
+
+const damaged = (name: string, cause?: unknown): FormatError =>
+  new FormatError(
+    'checkpoint-damaged',
+    `${name} is damaged: its bytes are not those that the run wrote, so nothing of it is used and nothing was changed. Put a copy in its place; without one, train anew (overwrite it, or choose another folder).`,
+    { facts: { path: name }, cause },
+  )
+
+const old = (name: string): FormatError =>
+  new FormatError(
+    'checkpoint-old',
+    `${name} is of an earlier version, which kept no digest of it and of the model's weights: whether it is whole and goes on with the same model cannot be told. Go on with that version, or train anew (overwrite it, or choose another folder).`,
+    { facts: { path: name } },
+  )
+
+/** What is not sealed: an earlier version's checkpoint, where all the rest of it is as that version wrote it, else a damaged one. */
+function unsealed(bytes: Uint8Array, name: string): FormatError {
+  try {
+    const { metadata } = parseSafetensors(bytes)
+    const { version } = JSON.parse(metadata['soft_prompts_checkpoint'] ?? '') as { readonly version?: unknown }
+    return version === UNSEALED && Object.keys(metadata).length === 1 ? old(name) : damaged(name)
+  } catch (cause) {
+    return damaged(name, cause)
+  }
 }
 
 /**
  * Bytes of a checkpoint to the states.
- * @throws {FormatError} `checkpoint-format` and the codes of safetensors.
+ * @throws {FormatError} `checkpoint-damaged`; `checkpoint-old` of a version that kept no digest; `checkpoint-format` of a version to come
  */
-export function parseCheckpoint(bytes: Uint8Array, name = 'checkpoint'): TrainState[] {
+export function parseCheckpoint(bytes: Uint8Array, sha256: Sha256, name = 'The checkpoint'): TrainState[] {
+  const whole = isWhole(bytes, sha256)
+  if (whole === undefined) throw unsealed(bytes, name)
+  if (!whole) throw damaged(name)
   const { tensors, metadata } = parseSafetensors(bytes)
   const broken = (what: string): FormatError =>
-    new FormatError('checkpoint-format', `${name} is no checkpoint of this version: ${what}. Delete it and train anew.`)
+    new FormatError(
+      'checkpoint-format',
+      `${name} is no checkpoint of this version: ${what}. Go on with the version that wrote it, or train anew.`,
+    )
   const array = (key: string): Float32Array => {
     const found = tensors.get(key)
     if (found?.dtype !== 'F32') throw broken(`no F32 tensor ${key}`)
@@ -72,29 +136,4 @@ export function parseCheckpoint(bytes: Uint8Array, name = 'checkpoint'): TrainSt
       ...(best ? { best: { ...best, prompt: array(`${index}.best`) } } : {}),
     }
   })
-}
-
-/** Choices that may differ when a run goes on: they decide when it ends, not what a step does. */
-function decisive(identity: RunIdentity): Record<string, unknown> {
-  const { recipe, ...rest } = identity
-  const { steps, patience: _, ...choices } = recipe
-  // A falling rate depends on the number of steps; a constant one does not.
-  return { ...rest, ...choices, ...(recipe.schedule === 'constant' ? {} : { steps }) }
-}
-
-/**
- * Checks that a checkpoint belongs to this run; more (or fewer) steps are allowed where the learning rate does not depend on them.
- * @throws {MismatchError} `resume-mismatch`, naming what differs.
- */
-export function checkResume(saved: RunIdentity, wanted: RunIdentity): void {
-  const before = decisive(saved)
-  const now = decisive(wanted)
-  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])].filter((name) => before[name] !== now[name])
-  if (names.length === 0) return
-  const shown = names.map((name) => `${name} ${JSON.stringify(before[name])} then, ${JSON.stringify(now[name])} now`)
-  throw new MismatchError(
-    'resume-mismatch',
-    `The checkpoint is of another run: ${shown.join('; ')}. Resume with what it began with, or train anew into another folder.`,
-    { facts: { names } },
-  )
 }

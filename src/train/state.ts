@@ -3,16 +3,35 @@ import type { Metric } from '../prompt/manifest.ts'
 import type { OptimizerState } from './optimizer.ts'
 import type { TrainRecipe } from './recipe.ts'
 
-/** What must be the same for a run to go on. */
+/** What must be the same for a run to go on. Digests are sha256 (hex). */
 export interface RunIdentity {
   readonly recipe: TrainRecipe
-  /** sha256 (hex) of the examples, and of the development rows where there are any. */
+  /** Of the rows trained on, and of the development rows where there are any. */
   readonly data: string
   readonly dev?: string
-  /** The base model: its id and its fingerprint or another digest. */
+  /** Label words that answers are scored by. */
+  readonly labels?: readonly string[]
+  /** Of the base model's fingerprint and configuration. */
   readonly base: string
-  /** sha256 (hex) of the prompt the run began with. */
+  /** Of the base model's weight files; absent in a page. */
+  readonly weights?: string
+  /** Of the prompt the run began with. */
   readonly start: string
+  /** What the digests are of, in words: to say why one differs. */
+  readonly from?: RunSources
+}
+
+export interface RunSources {
+  /** Hub id or name of the base model. */
+  readonly model: string
+  readonly data: string
+  /** Absent where development rows were held out. */
+  readonly dev?: string
+  readonly template: string
+  readonly target: string
+  readonly labelMap?: Readonly<Record<string, string>>
+  /** The words or the prompt that it begins from. */
+  readonly init?: string
 }
 
 /** The best evaluation so far and the prompt it was made with. */

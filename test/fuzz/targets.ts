@@ -21,10 +21,10 @@ import { makeNode, makeTensor, makeValueInfo } from '../../src/onnx/tensors.ts'
 import { FormatError } from '../../src/errors.ts'
 import { parseAdapterConfig } from '../../src/prompt/adapter-config.ts'
 import { compareFingerprint, type EmbeddingTable } from '../../src/prompt/fingerprint.ts'
-import { formatSafetensors, parseSafetensors } from '../../src/tensor/safetensors.ts'
+import { parseSafetensors } from '../../src/tensor/safetensors.ts'
 import { parseStrictJson } from '../../src/tensor/strict-json.ts'
-import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
-import { parseCheckpoint } from '../../src/train/checkpoint.ts'
+import { formatCheckpoint, parseCheckpoint } from '../../src/train/checkpoint.ts'
+import { makeRecipe } from '../../src/train/recipe.ts'
 import { sampleArtifact } from './sample.ts'
 
 export interface Target {
@@ -92,22 +92,18 @@ const noExternal = (): never => {
   throw new FormatError('fuzz-external', 'There is no other file.')
 }
 
-const checkpoint = formatSafetensors(
-  new Map<string, Tensor>([
-    ['prompt', tensor('F32', [4], new Float32Array(4))],
-    ['optimizer.v', tensor('F32', [4], new Float32Array(4))],
-  ]),
-  {
-    soft_prompts_checkpoint: JSON.stringify({
-      version: 1,
-      identity: {},
-      step: 3,
-      optimizerStep: 3,
-      stale: 0,
-      window: { loss: 0, tokens: 0 },
-    }),
-  },
-)
+/** A digest that fits whatever was changed, so that what is behind it is reached. */
+const anySeal = (): string => 'a'.repeat(64)
+const state = {
+  identity: { recipe: makeRecipe(), data: 'd', base: 'b', start: 's' },
+  step: 3,
+  prompt: new Float32Array(4),
+  optimizer: { step: 3, moments: { v: new Float32Array(4) } },
+  best: { step: 2, prompt: new Float32Array(4), metrics: [] },
+  stale: 0,
+  window: { loss: 0, tokens: 0 },
+}
+const checkpoint = formatCheckpoint([state, state], anySeal)
 
 const npy = ['f16', 'f32', 'f64', 'fortran', 'objects', 'version2'].map((name) => fixture(`google/${name}.npy`))
 const bundles = [formatBundle(new Map([['', artifact]])), formatBundle(new Map(['a', 'b'].map((name) => [name, artifact])))]
@@ -212,7 +208,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
   'spiece.model': { seeds: [pieces], run: (bytes) => convertSentencePiece(bytes, 'fuzz', 0) },
   lockfile: { seeds: [lock], run: (bytes) => parseLock(textOf(bytes), 'fuzz') },
-  'training checkpoint': { seeds: [checkpoint], run: (bytes) => parseCheckpoint(bytes) },
+  'training checkpoint': { seeds: [checkpoint], run: (bytes) => parseCheckpoint(bytes, anySeal) },
 }
 
 /** Runs one of several reads, so that a coded error of the first does not hide the others. */

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { collate } from '../../src/data/collate.ts'
 import type { EncodedExample } from '../../src/data/examples.ts'
-import { checkResume, formatCheckpoint, parseCheckpoint } from '../../src/train/checkpoint.ts'
+import { seal, unseal } from './checkpoint.ts'
 import type { TrainEvent } from '../../src/train/events.ts'
 import { trainLoop, type GradientStep, type TrainOptions } from '../../src/train/loop.ts'
 import { makeRecipe } from '../../src/train/recipe.ts'
@@ -86,12 +86,12 @@ describe('trainLoop', () => {
     async (optimizer) => {
       const options = (): TrainOptions => optionsOf({ optimizer, learningRate: 0.01, schedule: 'cosine', warmup: 3 }, { evaluate })
       const whole = await collect(options())
-      const end = formatCheckpoint([last(whole).state])
+      const end = seal([last(whole).state])
       const checkpoints = of(whole, 'checkpoint')
       expect(checkpoints.length).toBeGreaterThanOrEqual(40)
       for (const { state } of checkpoints) {
-        const resumed = await collect({ ...options(), resume: parseCheckpoint(formatCheckpoint([state]))[0]! })
-        expect(formatCheckpoint([last(resumed).state])).toEqual(end)
+        const resumed = await collect({ ...options(), resume: unseal(seal([state]))[0]! })
+        expect(seal([last(resumed).state])).toEqual(end)
         const later = withoutTimes(whole).filter(
           (event) => ((event as { step?: number }).step ?? (event as { line: { step: number } }).line.step) > state.step,
         )
@@ -105,10 +105,10 @@ describe('trainLoop', () => {
     const kept: Extract<TrainEvent, { type: 'checkpoint' }>[] = []
     await collect(optionsOf(), (event) => {
       if (event.type !== 'checkpoint') return
-      seen.push(formatCheckpoint([event.state]))
+      seen.push(seal([event.state]))
       kept.push(event)
     })
-    expect(kept.map(({ state }) => formatCheckpoint([state]))).toEqual(seen)
+    expect(kept.map(({ state }) => seal([state]))).toEqual(seen)
   })
 
   it('keeps the best evaluated step, the earlier of equals', async () => {
@@ -152,37 +152,6 @@ describe('trainLoop', () => {
       expect.objectContaining({ code: 'training-diverged' }),
     )
     expect(of(seen, 'checkpoint').every(({ state }) => state.prompt.every(Number.isFinite))).toBe(true)
-  })
-})
-
-describe('checkResume', () => {
-  const { identity } = optionsOf()
-  const changed = (recipe: Record<string, unknown>, rest: Partial<RunIdentity> = {}): RunIdentity => ({
-    ...identity,
-    ...rest,
-    recipe: makeRecipe({ ...identity.recipe, ...recipe }),
-  })
-
-  it.each([
-    ['learningRate', changed({ learningRate: 0.1 })],
-    ['seed', changed({ seed: 4 })],
-    ['data', changed({}, { data: 'x' })],
-    ['base', changed({}, { base: 'x' })],
-    ['dev', changed({}, { dev: 'x' })],
-    ['steps', changed({ schedule: 'linear', steps: 50 })],
-  ])('refuses another %s and names it', (name, wanted) => {
-    const saved = name === 'steps' ? changed({ schedule: 'linear' }) : identity
-    expect(() => checkResume(saved, wanted)).toThrow(expect.objectContaining({ code: 'resume-mismatch', facts: { names: [name] } }))
-  })
-
-  it('lets a run of constant rate go on for more steps', () => {
-    expect(() => checkResume(identity, changed({ steps: 90 }))).not.toThrow()
-  })
-
-  it('a damaged checkpoint is refused', () => {
-    expect(() => parseCheckpoint(new Uint8Array(40))).toThrow(
-      expect.objectContaining({ code: expect.stringMatching(/^(safetensors|checkpoint)-/) }),
-    )
   })
 })
 

@@ -1,7 +1,7 @@
 /** Prompts trained together against the same prompts trained alone, resumed from every checkpoint, ended at different steps, and stopped. */
 import { describe, expect, it } from 'vitest'
 import type { EncodedExample } from '../../src/data/examples.ts'
-import { formatCheckpoint, parseCheckpoint } from '../../src/train/checkpoint.ts'
+import { seal, unseal } from './checkpoint.ts'
 import { makeRecipe } from '../../src/train/recipe.ts'
 import type { TrainState } from '../../src/train/state.ts'
 import { trainTogether, type JoinedStep, type Lane, type TogetherEvent, type TogetherOptions } from '../../src/train/together.ts'
@@ -69,7 +69,7 @@ async function run(options: TogetherOptions, onEvent: (event: TogetherEvent) => 
   for await (const told of trainTogether(options)) {
     onEvent(told)
     if ('states' in told) {
-      ended.stored.push(formatCheckpoint(told.states))
+      ended.stored.push(seal(told.states))
       ended.steps.push(told.states.map(({ step }) => step))
     } else if (told.event.type === 'log') ended.logs[told.lane]!.push(JSON.stringify(told.event.line))
     else if (told.event.type === 'finished') {
@@ -80,7 +80,7 @@ async function run(options: TogetherOptions, onEvent: (event: TogetherEvent) => 
   return ended
 }
 const resumed = (options: TogetherOptions, bytes: Uint8Array): TogetherOptions => {
-  const saved = parseCheckpoint(bytes)
+  const saved = unseal(bytes)
   return { ...options, lanes: options.lanes.map((lane, index) => ({ ...lane, resume: saved[index]! })) }
 }
 /** Two tasks of one seed: other rows, more of them, with longer inputs and targets. */
@@ -118,8 +118,7 @@ describe('trainTogether', () => {
     }
     expect(whole.states[0]!.prompt).not.toEqual(whole.states[1]!.prompt)
     expect(whole.stored.length).toBeGreaterThan(4)
-    for (const bytes of whole.stored)
-      expect(formatCheckpoint((await run(resumed(tasks(0, 1), bytes))).states)).toEqual(formatCheckpoint(whole.states))
+    for (const bytes of whole.stored) expect(seal((await run(resumed(tasks(0, 1), bytes))).states)).toEqual(seal(whole.states))
   })
 
   it('goes on from every checkpoint to the same bytes and logs', async () => {
@@ -128,7 +127,7 @@ describe('trainTogether', () => {
     expect(whole.steps.every((steps) => new Set(steps).size === 1)).toBe(true)
     for (const bytes of whole.stored) {
       const again = await run(resumed(accumulated(), bytes))
-      expect(formatCheckpoint(again.states)).toEqual(formatCheckpoint(whole.states))
+      expect(seal(again.states)).toEqual(seal(whole.states))
       for (const [lane, log] of again.logs.entries()) expect(log).toEqual(whole.logs[lane]!.slice(whole.logs[lane]!.length - log.length))
     }
   })
@@ -137,8 +136,7 @@ describe('trainTogether', () => {
     const whole = await run(uneven())
     expect(whole.reasons).toEqual(['patience', 'steps'])
     expect(whole.states.map(({ step }) => step)).toEqual([20, 40])
-    for (const bytes of whole.stored)
-      expect(formatCheckpoint((await run(resumed(uneven(), bytes))).states)).toEqual(formatCheckpoint(whole.states))
+    for (const bytes of whole.stored) expect(seal((await run(resumed(uneven(), bytes))).states)).toEqual(seal(whole.states))
   })
 
   it.each([1, 2, 3])('stopped while prompt %i of 3 is evaluated, goes on to the same bytes', async (nth) => {
@@ -154,7 +152,7 @@ describe('trainTogether', () => {
     expect(stopped.reasons).toEqual(['aborted', 'aborted', 'aborted'])
     expect(stopped.states.map(({ step }) => step)).toEqual([20, 20, 20])
     const again = await run(resumed(evaluated(), stopped.stored.at(-1)!))
-    expect(formatCheckpoint(again.states)).toEqual(formatCheckpoint(whole.states))
+    expect(seal(again.states)).toEqual(seal(whole.states))
     for (const [lane, log] of again.logs.entries()) expect([...stopped.logs[lane]!, ...log]).toEqual(whole.logs[lane])
   })
 

@@ -3,11 +3,11 @@ import { PRESETS } from '../src/data/presets.ts'
 import { OPTIMIZERS } from '../src/prompt/manifest.ts'
 import { SCHEDULES } from '../src/train/recipe.ts'
 import { command, type Command, type Values } from './cli/command.ts'
-import { DEVICE, ENGINE } from './cli/engine-flags.ts'
+import { DEVICE, RUN_ENGINE } from './cli/engine-flags.ts'
 import type { TrainPromptEvent } from '../adapters/compose/train.ts'
 
 const FLAGS = {
-  model: { kind: 'string', value: 'id|dir', help: 'base model: a folder, or a Hub id', required: true },
+  model: { kind: 'string', value: 'id|dir', help: 'base model: a folder, or a Hub id', requiredUnless: 'resume' },
   revision: { kind: 'string', value: 'commit', help: 'commit or branch of the base model on the Hub' },
   data: {
     kind: 'string',
@@ -81,14 +81,17 @@ const FLAGS = {
   maxInput: { kind: 'number', value: 'T', help: 'input tokens kept (default 512)' },
   maxTarget: { kind: 'number', value: 'U', help: 'target tokens kept (default 128)' },
   buckets: { kind: 'boolean', help: 'batch rows of like length together: less padding and faster steps, in an order less random' },
-  engine: ENGINE as typeof ENGINE,
+  engine: RUN_ENGINE as typeof RUN_ENGINE,
   device: DEVICE as typeof DEVICE,
   threads: { kind: 'number', value: 'N', help: 'threads (default: all cores)' },
   lowMemory: {
     kind: 'boolean',
     help: 'map the weights instead of packing them, and run each batch a few rows at a time: less than half of the memory, slower',
   },
-  resume: { kind: 'boolean', help: 'go on from the checkpoint in --out, where there is one' },
+  resume: {
+    kind: 'boolean',
+    help: 'go on with the run in --out, as it was started; flags beside it may add --steps, --time-limit, --device, …',
+  },
   overwrite: { kind: 'boolean', help: 'replace a run that lies in --out' },
   timeLimit: { kind: 'number', value: 'min', help: 'stop, saved, after this many minutes' },
   failures: {
@@ -136,36 +139,43 @@ export const train: Command = command({
     'soft-prompts train --model ./t5 --data reviews.jsonl --hold-out 200 --out my-prompt --quick',
     'soft-prompts train --model google/t5-base-lm-adapt --dataset nyu-mll/glue --config sst2 --dev-split validation --preset sst2 --out sst2',
     'soft-prompts train --model ./t5 --data mail.csv --template "subject: {subject} text: {body}" --target folder --out mail',
-    'soft-prompts train --model ./t5 --data reviews.jsonl --out my-prompt --steps 60000 --resume',
+    'soft-prompts train --resume --out my-prompt',
+    'soft-prompts train --resume --out my-prompt --steps 60000',
     'soft-prompts train --model ./t5 --data reviews.jsonl --hold-out 200 --out five --seeds 5',
     'soft-prompts train --model ./t5 --tasks tasks.json --out prompts --quick',
   ],
   run: async (_, flags, out) => {
     const { drainTraining, trainPrompt } = await import('../adapters/compose/train.ts')
+    const { stopOnSignals } = await import('./cli/signals.ts')
     const { trainingOptions } = await import('./cli/training-options.ts')
     const { trainingView } = await import('./cli/training-view.ts')
+    const { explainResume, keptModel, resumeCommand } = await import('./cli/train-command.ts')
     const { transferView } = await import('./cli/transfer.ts')
-    const stop = new AbortController()
     let started = false
-    const interrupt = (): void => {
-      if (started) out.note('Stopping after this step; the run can go on with --resume.')
-      stop.abort()
-    }
-    process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+    const stop = stopOnSignals(() =>
+      out.note(`Stopping${started ? ' after this step; the best prompt so far is written' : ''}. A second time ends at once.`),
+    )
     const download = transferView(out, 'base model')
-    const view = trainingView(out, flags)
+    const digest = transferView(out, 'reading the base model')
+    const view = trainingView(out, { ...flags, model: flags.model ?? (await keptModel(flags.out)) })
     const show = (event: TrainPromptEvent): void => {
-      if (!started) void download.stop()
+      if (event.type === 'digesting') return digest.onProgress(event)
+      if (!started) for (const each of [download, digest]) void each.stop()
       started = true
       view.show(event)
     }
     try {
       const options = await trainingOptions(flags, stop.signal)
-      view.finish(await drainTraining(trainPrompt({ ...options, onDownload: download.onProgress }), show))
+      const result = await drainTraining(trainPrompt({ ...options, onDownload: download.onProgress }), show)
+      view.finish(result)
+      if (result.reason === 'aborted' || result.reason === 'time') out.line(`saved; to go on:\n  ${await resumeCommand(flags.out)}`)
+    } catch (error) {
+      if (!stop.isStop(error)) throw await explainResume(error, flags)
+      out.note(`Stopped before the first step; ${flags.resume ? 'the run is as it was' : 'nothing was trained'}.`)
     } finally {
-      await download.stop()
+      for (const each of [download, digest]) await each.stop()
       view.stop()
-      process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
+      stop.end()
     }
   },
 })

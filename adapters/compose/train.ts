@@ -3,7 +3,7 @@ import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import { lendModel } from '../../src/decode/lend.ts'
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError, MismatchError } from '../../src/errors.ts'
 import type { Engine } from '../../src/graph/engine.ts'
 import type { BaseModel, Metric } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
@@ -17,13 +17,17 @@ import type { FinishReason, TrainEvent } from '../../src/train/events.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 import type { TrainOptions } from '../../src/train/loop.ts'
 import type { RecipeChoices, TrainRecipe } from '../../src/train/recipe.ts'
+import type { TrainState } from '../../src/train/state.ts'
 import { trainTogether } from '../../src/train/together.ts'
 import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
+import { digestWeights, weightsDigest, type DigestProgress, type KnownFile } from '../checkpoint/weight-digests.ts'
 import { baseModel } from './base-model.ts'
 import { writeCard } from './card.ts'
 import { gatherEvidence } from './evidence.ts'
 import { createdBy } from './created-by.ts'
+import type { DataSource } from './data.ts'
+import { keepOptions, resumeOptions, type KeptRun } from './kept-run.ts'
 import { openBase, type Base, type BaseOptions } from './open-base.ts'
 import { openEngine, type OpenEngineOptions } from './open-engine.ts'
 import { openRunFolder, resumable, type RunFolder } from './run-folder.ts'
@@ -46,16 +50,24 @@ export interface TrainPromptOptions extends Partial<TrainTask>, OpenEngineOption
   readonly seeds?: number
   /** What differs from the paper's recipe. */
   readonly recipe?: RecipeChoices
+  /** Goes on with the run in `out`; what is not given is as it was started with. */
   readonly resume?: boolean
   readonly overwrite?: boolean
   readonly timeLimitMs?: number
   readonly checkpointMs?: number
+  /** Ends the run after the step it is at, saved: the best prompt so far is written, and `resume` goes on. */
   readonly signal?: AbortSignal
   /** What the manifest says made the prompt; default this package and its version. */
   readonly createdBy?: string
   /** Development rows answered wrongly that go into the manifest and the card, for all to read. Default 0: rows may be private. */
   readonly failures?: number
 }
+
+/** A run that goes on: nothing but its folder is needed, and what is given must not change what it is. */
+export type ResumePromptOptions = Partial<TrainPromptOptions> & { readonly out: string; readonly resume: true }
+
+/** Options of one call, which are not kept with the run. */
+type Passing = 'out' | 'resume' | 'overwrite' | 'timeLimitMs' | 'checkpointMs' | 'signal' | 'onDownload'
 
 export type TrainPromptEvent =
   | (TrainEvent & Whose)
@@ -77,11 +89,13 @@ export type TrainPromptEvent =
       readonly memoryBytes: number
     }
   | ({ readonly type: 'written'; readonly dir: string } & Whose)
+  /** The base's weights are read for their digest, where they are large and not known yet. */
+  | ({ readonly type: 'digesting' } & DigestProgress)
 
 export interface TrainPromptResult {
   readonly reason: FinishReason
   readonly step: number
-  /** Absent where the run was stopped before its end: its checkpoint is there, the artifact is not. */
+  /** Absent where the run was stopped before its first step. */
   readonly prompt?: SoftPrompt
   readonly bestStep?: number
   readonly metrics?: readonly Metric[]
@@ -100,19 +114,54 @@ const availableBytes = (): number => process.availableMemory?.() ?? totalmem()
 
 /**
  * Trains and writes a soft prompt, or several in one batch. Yields progress; returns the result.
- * @throws {ConfigError} `recipe-*`, `train-tasks`, `train-seeds`, `out-not-empty`, `out-busy`, `out-write`, `base-missing`, `training-diverged`
+ * @throws {ConfigError} `recipe-*`, `train-tasks`, `train-seeds`, `out-not-empty`, `out-busy`, `out-write`, `run-write`, `base-missing`, `training-diverged`;
+ * of a run that goes on, `resume-none` where none is there, `resume-data` where its rows were not kept
+ * @throws {FormatError} `checkpoint-damaged` | `checkpoint-old` | `checkpoint-format`
  * @throws {MismatchError} `resume-mismatch`
  * @throws {DataError} for rows that cannot be used
+ * @example trainPrompt({ resume: true, out: 'my-prompt' }) // goes on with a run that was stopped
  */
-export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<TrainPromptEvent, TrainPromptResult> {
+export async function* trainPrompt(options: TrainPromptOptions | ResumePromptOptions): AsyncGenerator<TrainPromptEvent, TrainPromptResult> {
+  const folder = await openRunFolder(options.out, options)
+  try {
+    return yield* trainInto(folder, yield* openRun(folder, wholeOptions(folder, options)))
+  } finally {
+    await folder.close()
+  }
+}
+
+/** The options of a run, with those it was started with where it goes on. */
+function wholeOptions({ kept }: RunFolder, given: TrainPromptOptions | ResumePromptOptions): TrainPromptOptions {
+  const { model, ...rest } = kept === undefined ? given : resumeOptions(kept.options, given)
+  if (model !== undefined) return { ...rest, model }
+  const { out } = given
+  if (!given.resume) throw new ConfigError('model-none', 'Name the base model to train on: a folder or a Hub id.')
+  throw new ConfigError(
+    'resume-none',
+    `${out} holds no run to go on with: it has no checkpoint/run.json. Is it the folder that the run was started with? To start one there, name a model and rows.`,
+    { facts: { out } },
+  )
+}
+
+/** Rows under the run's signal: a split of a Hub dataset that was kept has none of its own. */
+const watched = (source: DataSource, signal: AbortSignal): DataSource => (typeof source === 'string' ? source : { signal, ...source })
+
+const watchedTask = <T extends Partial<TrainTask>>(task: T, signal: AbortSignal | undefined): T => ({
+  ...task,
+  ...(task.data === undefined || !signal ? {} : { data: watched(task.data, signal) }),
+  ...(task.dev === undefined || !signal ? {} : { dev: watched(task.dev, signal) }),
+})
+
+/** Opens all that a run needs, and sees that it is the one whose state lies in the folder. */
+async function* openRun(folder: RunFolder, options: TrainPromptOptions): AsyncGenerator<TrainPromptEvent, OpenedRun> {
   const { seeds = 1 } = options
   if (!Number.isSafeInteger(seeds) || seeds < 1) {
     throw new ConfigError('train-seeds', `The number of seeds must be a whole number of at least 1, got ${seeds}.`, {
       facts: { got: seeds },
     })
   }
-  const named = tasksOf(options, options.tasks)
   const { revision, signal, onDownload } = options
+  const named = tasksOf(options, options.tasks).map((task) => ({ ...task, options: watchedTask(task.options, signal) }))
   const opening = openBase(options.model, {
     ...(revision === undefined ? {} : { revision }),
     ...(signal ? { signal } : {}),
@@ -124,13 +173,47 @@ export async function* trainPrompt(options: TrainPromptOptions): AsyncGenerator<
     Promise.all(named.map((task) => prepareTask(task, options.recipe ?? {}, opening))),
   ])
   const described = await baseModel(base)
-  const lanes = openLanes(tasks, seeds, base, { described, engine: engine.name, out: options.out })
-  const folder = await openRunFolder(options.out, lanes.length, options)
-  try {
-    return yield* trainInto(folder, { options, engine, base, tasks, described, lanes })
-  } finally {
-    await folder.close()
+  const files = yield* digested(base, folder.kept?.weights, signal)
+  const saved = folder.saved ?? []
+  const lanes = openLanes(tasks, seeds, base, {
+    described,
+    weights: weightsDigest(files),
+    engine: enginesOf(saved[0]?.identity.recipe.engine, engine.name),
+    out: options.out,
+  })
+  checkSaved(saved, lanes, options.out)
+  const lasting: Omit<TrainPromptOptions, Passing> = { ...options, ...(base.revision === undefined ? {} : { revision: base.revision }) }
+  return { options, engine, base, tasks, described, lanes, kept: { options: keepOptions(lasting), weights: files } }
+}
+
+/** Digests the base's weights, telling how far it is where it takes long. */
+async function* digested(
+  base: Base,
+  known: readonly KnownFile[] | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TrainPromptEvent, KnownFile[]> {
+  const work = digestWeights(base.weights, known, signal)
+  for (;;) {
+    const next = await work.next()
+    if (next.done) return next.value
+    yield { type: 'digesting', ...next.value }
   }
+}
+
+/** The engines that ran a run's steps, in order. */
+const enginesOf = (before: string | undefined, now: string): string =>
+  before === undefined || before === now || before.endsWith(` then ${now}`) ? (before ?? now) : `${before} then ${now}`
+
+/** @throws {MismatchError} `resume-mismatch` where the states are not those of these lanes */
+function checkSaved(saved: readonly TrainState[], lanes: readonly Lane[], dir: string): void {
+  if (saved.length > 0 && saved.length !== lanes.length) {
+    throw new MismatchError(
+      'resume-mismatch',
+      `The checkpoint in ${dir} is of ${saved.length} prompts trained together, this run is of ${lanes.length}. Go on with as many seeds and tasks, or train anew into another folder.`,
+      { facts: { names: ['seeds'], saved: saved.length, lanes: lanes.length } },
+    )
+  }
+  for (const [index, { identity }] of saved.entries()) checkResume(identity, (lanes[index] as Lane).identity, `The checkpoint in ${dir}`)
 }
 
 /** A run with all that it needs opened. */
@@ -141,14 +224,14 @@ interface OpenedRun {
   readonly tasks: readonly PreparedTask[]
   readonly described: BaseModel
   readonly lanes: readonly Lane[]
+  readonly kept: KeptRun
 }
 
 async function* trainInto(
   folder: RunFolder,
-  { options, engine, base, tasks, described, lanes }: OpenedRun,
+  { options, engine, base, tasks, described, lanes, kept }: OpenedRun,
 ): AsyncGenerator<TrainPromptEvent, TrainPromptResult> {
   const { seeds = 1 } = options
-  for (const [index, saved] of (folder.saved ?? []).entries()) checkResume(saved.identity, (lanes[index] as Lane).identity)
   const targetTokens = Math.max(...tasks.map(({ encoded, recipe }) => usualTargets(encoded.examples, recipe)))
   const { zLoss, dropout: rate } = (tasks[0] as PreparedTask).recipe
   const graph = buildStep(base.config, { targetTokens, zLoss, dropout: rate })
@@ -217,6 +300,7 @@ async function* trainInto(
       const initial = lanes.map((lane) => lane.initial)
       for (const advice of await adviseByAnswer(base.id, base.tokenizer, gradients, initial)) yield { type: 'warning', step: 0, ...advice }
     }
+    await folder.begin(lanes.length, kept)
     const runs: TrainedRun[] = []
     const events = trainTogether({
       lanes: lanes.map(({ task, identity, initial }, index) => ({
@@ -245,7 +329,8 @@ async function* trainInto(
       if (event.type !== 'finished') continue
       const { reason, state } = event
       const run = { ...(task.name === undefined ? {} : { name: task.name }), seed, dir, reason, step: state.step }
-      if (reason === 'aborted') {
+      // Nothing was learnt: what would be written is what the run begins from.
+      if (state.step === 0) {
         runs.push(run)
         continue
       }

@@ -12,6 +12,8 @@ export interface Flag {
   /** The only values it takes: a union of them in the handler's types. */
   readonly choices?: readonly string[]
   readonly required?: boolean
+  /** Needed, but not beside this flag. */
+  readonly requiredUnless?: string
 }
 
 export interface Argument {

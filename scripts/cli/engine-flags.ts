@@ -15,3 +15,11 @@ export const DEVICE = {
   help: 'what it runs on (default: cpu; tfjs has cpu, cuda and auto, its default)',
   choices: NODE_DEVICES as typeof NODE_DEVICES,
 } as const
+
+/** Of a run that may go on: a default would take the place of what it was started with. */
+export const RUN_ENGINE = {
+  kind: 'string',
+  value: 'name',
+  help: 'what runs the graph (default: onnxruntime)',
+  choices: ['onnxruntime', 'tfjs'],
+} as const

@@ -21,9 +21,12 @@ function number(text: string): number {
   return value
 }
 
+const needed = ({ required, requiredUnless }: Flag): string =>
+  required ? ' (required)' : requiredUnless === undefined ? '' : ` (required, but with --${kebab(requiredUnless)})`
+
 function option(name: string, flag: Flag): Option {
   const value = flag.kind === 'boolean' ? '' : ` <${flag.value ?? flag.kind}${flag.kind === 'strings' ? '...' : ''}>`
-  const made = new Option(`--${kebab(name)}${value}`, `${flag.help}${flag.required ? ' (required)' : ''}`)
+  const made = new Option(`--${kebab(name)}${value}`, `${flag.help}${needed(flag)}`)
   if (flag.kind === 'number') made.argParser(number)
   if (flag.choices) made.choices([...flag.choices])
   if (flag.default !== undefined) made.default(flag.default)
@@ -73,7 +76,8 @@ function refuseTwice(cli: Cli, name: string, { kind }: Flag): void {
 /** After unknown flags, which may be misspelt ones. @throws {CommanderError} */
 function refuseMissing(cli: Cli, flags: Command['flags'], values: Readonly<Record<string, unknown>>): void {
   for (const [name, flag] of Object.entries(flags)) {
-    if (flag.required && values[name] === undefined) {
+    const isNeeded = flag.required || (flag.requiredUnless !== undefined && values[flag.requiredUnless] === undefined)
+    if (isNeeded && values[name] === undefined) {
       cli.error(`error: required option '${option(name, flag).flags}' not specified`, { code: 'commander.missingMandatoryOptionValue' })
     }
   }

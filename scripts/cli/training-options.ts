@@ -1,6 +1,6 @@
 /** The flags of `train` as the options of a training: one table each for the run, its rows and its recipe. */
 import type { DataSource } from '../../adapters/compose/data.ts'
-import type { TrainPromptOptions } from '../../adapters/compose/train.ts'
+import type { ResumePromptOptions, TrainPromptOptions } from '../../adapters/compose/train.ts'
 import { presetOf } from '../../src/data/presets.ts'
 import { ConfigError } from '../../src/errors.ts'
 import { INITS, type Recipe } from '../../src/prompt/manifest.ts'
@@ -68,7 +68,9 @@ const refuse = (code: string, what: string): never => {
 /** Refuses flags that say nothing together, or too much. @throws {ConfigError} `data-none` | `data-twice` | `dev-none` | `dev-twice` */
 function checkFlags(flags: TrainFlags): void {
   const named = (['data', 'dataset', 'tasks'] as const).filter((name) => flags[name] !== undefined)
-  if (named.length === 0) refuse('data-none', 'Name the rows to train on: --data FILE, --dataset owner/name or --tasks FILE.')
+  // A run that goes on knows its rows.
+  if (named.length === 0 && !flags.resume)
+    refuse('data-none', 'Name the rows to train on: --data FILE, --dataset owner/name or --tasks FILE.')
   if (named.length > 1) {
     const given = named.map((name) => `--${name}`).join(' and ')
     refuse('data-twice', `The rows to train on are named ${named.length === 2 ? 'twice' : 'three times'}, by ${given}. Keep one of them.`)
@@ -83,7 +85,7 @@ function checkFlags(flags: TrainFlags): void {
   if (sources.length > 1 && flags.tasks === undefined)
     refuse('dev-twice', `The rows to evaluate on are named twice, by ${sources.join(' and ')}. Keep one of them.`)
   const idle = (['patience', 'failures'] as const).find((name) => flags[name])
-  if (sources.length === 0 && flags.tasks === undefined && idle !== undefined) {
+  if (sources.length === 0 && flags.tasks === undefined && idle !== undefined && !flags.resume) {
     refuse(
       'dev-none',
       `--${idle} is about evaluations, and there are no rows for them. Name some by --dev FILE (or --dev-split NAME of a --dataset), or keep some apart by --hold-out N.`,
@@ -105,17 +107,16 @@ function sourcesOf(
  * The options that the flags of `train` ask for; reads the file of tasks, where there is one.
  * @throws {ConfigError} `data-none` | `data-twice` | `dev-none` | `dev-twice` | `label-map` | `preset-unknown` | `tasks-file`
  */
-export async function trainingOptions(flags: TrainFlags, signal: AbortSignal): Promise<TrainPromptOptions> {
+export async function trainingOptions(flags: TrainFlags, signal: AbortSignal): Promise<TrainPromptOptions | ResumePromptOptions> {
   checkFlags(flags)
   const { model, out, revision, preset, template, target, task, initText, init, seeds, engine, device, threads, resume, overwrite } = flags
-  return {
-    model,
+  const options = {
     out,
     recipe: choicesOf(flags),
     signal,
     ...(preset === undefined ? {} : presetOf(preset)),
     ...sourcesOf(flags, signal),
-    ...said({ revision, template, target, task, initText, seeds, engine, device, threads, resume, overwrite, failures: flags.failures }),
+    ...said({ revision, template, target, task, initText, seeds, engine, device, threads, overwrite, failures: flags.failures }),
     ...said({
       tasks: flags.tasks === undefined ? undefined : await (await import('../../adapters/compose/read-tasks.ts')).readTasks(flags.tasks),
       labelMap: labelMapOf(flags.labelMap),
@@ -125,4 +126,5 @@ export async function trainingOptions(flags: TrainFlags, signal: AbortSignal): P
       timeLimitMs: flags.timeLimit === undefined ? undefined : flags.timeLimit * 60_000,
     }),
   }
+  return resume ? { ...options, ...said({ model }), resume } : { ...options, model: model ?? '' }
 }

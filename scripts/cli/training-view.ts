@@ -165,10 +165,9 @@ export function trainingView(out: Output, place: TrainingPlace): TrainingView {
       for (const { dir: at, reason, step, bestStep, metrics: figures } of runs ?? [{ ...result, dir }]) {
         const what = runs ? `${at}: ` : ''
         out.line(`${what}${WHY[reason]} at step ${step}`)
-        if (reason !== 'aborted')
+        if (bestStep !== undefined)
           out.line(`${at}: the prompt of step ${bestStep}${figures ? `, ${figures.map(formatMetric).join(', ')}` : ''}`)
       }
-      if ((runs ?? [result]).some(({ reason }) => reason === 'aborted')) out.line(`saved; go on with --resume --out ${dir}`)
       for (const text of nextLines(result, place)) out.line(text)
       out.result({
         out: dir,

@@ -37,7 +37,8 @@ const FLAGS: readonly (readonly [field: string, flag: string | null])[] = [
 
 /** As one word of a POSIX shell. */
 export const quoted = (value: string): string => (/^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", String.raw`'\''`)}'`)
-const flag = (name: string, value: string): string => `--${name}${value.startsWith('-') ? '=' : ' '}${quoted(value)}`
+/** `--name value`, for a POSIX shell. */
+export const flag = (name: string, value: string): string => `--${name}${value.startsWith('-') ? '=' : ' '}${quoted(value)}`
 
 const isHubSplit = (data: DataFacts): boolean => data.split !== undefined
 

@@ -264,6 +264,11 @@ async function* trainInto(
     schedule: (tasks[0] as PreparedTask).recipe.schedule,
   })
   for (const advice of [...onBase, ...adviseMemory(memoryBytes, availableBytes())]) yield { type: 'warning', step: 0, ...advice }
+  const engines = (lanes[0] as Lane).identity.recipe.engine ?? engine.name
+  if (engines !== engine.name) {
+    const message = `This run's steps ran on ${engines}: each engine rounds in its own way, so the prompt is near the one that a single engine gives, not the same.`
+    yield { type: 'warning', code: 'resume-engine', message, step: 0 }
+  }
   for (const { name, labels, dev, advice: onRows } of tasks) {
     const devTargets = dev?.examples.map(({ target }) => target)
     for (const advice of [...onRows, ...(labels ? adviseLabels(labels, base.tokenizer, devTargets) : [])])

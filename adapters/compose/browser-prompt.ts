@@ -1,5 +1,6 @@
 /** Prompts where there is no file system: from addresses, from files a person chose, from bytes. */
 import { FormatError, HubError } from '../../src/errors.ts'
+import { isHubId } from '../../src/prompt/base-name.ts'
 import type { Digest } from '../../src/prompt/fingerprint.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { checkHashes, CONFIG_FILE, fileOf, MANIFEST_FILE, parseArtifact, TENSOR_FILE, textOf, type Files } from '../artifact/artifact.ts'
@@ -22,7 +23,6 @@ const LARGEST_BYTES: ReadonlyMap<string, number> = new Map([
   [MANIFEST_FILE, 1 << 20],
   [TENSOR_FILE, 128 << 20],
 ])
-const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/
 
 /** sha256 in hex by WebCrypto. */
 export const webSha256: Digest = async (bytes) =>
@@ -66,7 +66,7 @@ async function fetched(
   address: string,
   { fetch: get = fetch, hubUrl = 'https://huggingface.co', revision = 'main' }: OpenPromptOptions,
 ): Promise<Files> {
-  const folder = HUB_ID.test(address) ? `${hubUrl}/${address}/resolve/${encodeURIComponent(revision)}` : address.replace(/\/$/, '')
+  const folder = isHubId(address) ? `${hubUrl}/${address}/resolve/${encodeURIComponent(revision)}` : address.replace(/\/$/, '')
   const files = new Map<string, Uint8Array>()
   await Promise.all(
     [...LARGEST_BYTES.keys()].map(async (name) => {

@@ -1,5 +1,6 @@
 /** Prompts on transformers.js pipelines in a browser. The entry point `soft-prompts/transformers` under the condition "browser": nothing of Node's. */
 import { createPromptBank } from '../../src/prompt/bank.ts'
+import { canonicalBase } from '../../src/prompt/base-name.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { PromptBank } from '../../src/prompt/bank.ts'
@@ -17,7 +18,7 @@ import {
   type EncoderOptions,
 } from './attach-prompts.ts'
 import { openPrompt, webSha256, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
-import { MIRRORS } from './mirrors.ts'
+import { mirrorOf } from './mirrors.ts'
 import { checkEncoder, type LayerCounts } from './onnx-fingerprint.ts'
 
 export { openPrompt, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
@@ -124,7 +125,7 @@ function piecesOf(vocab: ReadonlyMap<string, number>): string[] {
 
 /** What transformers.js loads for the base that all prompts name. */
 function commonBase(prompts: readonly SoftPrompt[]): string {
-  const ids = new Set(prompts.map(({ manifest: { base } }) => base.onnxId ?? MIRRORS.get(base.id) ?? base.id))
+  const ids = new Set(prompts.map(({ manifest: { base } }) => base.onnxId ?? mirrorOf(base.id) ?? canonicalBase(base.id)))
   const [id] = ids
   if (id === undefined || id === '')
     throw new ConfigError('prompts-none', 'Name at least one prompt, and the base where no prompt names it.')

@@ -14,7 +14,7 @@ import { replaceFile } from '../disk/replace.ts'
 import { CONFIG_FILE, LOG_FILE, MANIFEST_FILE, TENSOR_FILE } from '../artifact/artifact.ts'
 import { sha256 } from '../artifact/folder.ts'
 import { formatManifest } from '../artifact/manifest.ts'
-import { MIRRORS } from './mirrors.ts'
+import { mirrorOf } from './mirrors.ts'
 import { openEvery, type OpenedPrompt } from './open-prompt.ts'
 
 export interface CardOptions {
@@ -39,7 +39,7 @@ function factsOf({ prompt, manifest, files, name, container }: Member, options: 
   const log = files.get(LOG_FILE)
   const tensors = files.get(TENSOR_FILE)
   const { id } = manifest.base
-  const onnxId = MIRRORS.get(id)
+  const onnxId = mirrorOf(id)
   return {
     manifest,
     length: lengthOf(prompt),

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
 import { createPromptBank } from '../../src/prompt/bank.ts'
+import { canonicalBase } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { openDecoderSession, type Runtime } from '../onnxruntime/attach.ts'
@@ -99,11 +100,11 @@ const readJson = (path: string): Promise<object | undefined> =>
 
 /** The base that all prompts name. @throws {ConfigError} `prompts-bases` */
 export function commonBase(prompts: readonly SoftPrompt[]): BaseModel {
-  const ids = [...new Set(prompts.map(({ manifest }) => manifest.base.id))]
+  const ids = [...new Set(prompts.map(({ manifest }) => canonicalBase(manifest.base.id)))]
   if (ids.length > 1) {
     throw new ConfigError(
       'prompts-bases',
-      `These prompts are of different base models (${ids.join(', ')}); load one base's prompts at a time.`,
+      `These prompts are of different base models (${ids.join(', ')}); load one base's prompts at a time, or say which base they all have with { base }.`,
       { facts: { ids } },
     )
   }

@@ -2,8 +2,9 @@
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ConfigError, HubError, type SoftPromptError } from '../../src/errors.ts'
+import { canonicalBase, hubIdOf, isHubId, isPath } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
-import { MIRRORS } from './mirrors.ts'
+import { mirrorOf } from './mirrors.ts'
 import type { HubModelOptions } from './open-hub-model.ts'
 
 /** How the Hub is reached; default: the environment's (HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE). */
@@ -27,20 +28,23 @@ const isThere = (path: string, kind: 'isDirectory' | 'isFile'): Promise<boolean>
 /**
  * The folder whose `onnx/` holds the base's encoder and merged decoder.
  * @param variants endings of the file names: `` (float), `_quantized`, …; encoder's and decoder's
- * @throws {ConfigError} `base-no-onnx` naming all that was tried; {HubError} when the Hub cannot be asked
+ * @throws {ConfigError} `base-no-onnx` naming all that was tried, `base-missing` for a path where no folder is; {HubError} when the Hub cannot be asked
  */
 export async function findOnnxFolder(base: BaseModel, variants: readonly string[], hub: HubAccessOptions = {}): Promise<string> {
-  const ids = [...new Set([base.onnxId, base.id, MIRRORS.get(base.id)])].filter((id) => id !== undefined && id !== '') as string[]
+  const ids = [...new Set([base.onnxId, base.id, canonicalBase(base.id), mirrorOf(base.id)])].filter(
+    (id) => id !== undefined && id !== '',
+  ) as string[]
   for (const id of ids) {
     if (!(await isThere(id, 'isDirectory'))) continue
     if (await isThere(join(id, 'onnx'), 'isDirectory')) return resolve(id)
     throw noOnnx(base, `"${resolve(id)}" has no folder onnx/`)
   }
+  if (isPath(base.id) && !ids.some(isHubId)) throw missing(base.id)
   const { openHubModel } = await import('./open-hub-model.ts')
   const tried: string[] = []
-  for (const id of ids.filter((each) => /^[\w.-]+\/[\w.-]+$/.test(each))) {
+  for (const id of ids.filter(isHubId)) {
     // The base's commit is the base's only: a mirror has commits of its own.
-    const revision = id === base.id ? base.revision : undefined
+    const revision = id === canonicalBase(base.id) ? base.revision : undefined
     try {
       let dir = ''
       for (const variant of new Set(variants)) {
@@ -53,15 +57,20 @@ export async function findOnnxFolder(base: BaseModel, variants: readonly string[
       tried.push(`${id} (${error.code})`)
     }
   }
-  throw noOnnx(base, tried.length > 0 ? `no ONNX files in ${tried.join(', ')}` : `"${base.id}" is no folder and no Hub id`)
+  throw noOnnx(base, tried.length > 0 ? `no ONNX files in ${tried.join(', ')}` : `"${base.id}" is no folder here and no Hub id`)
 }
 
+const missing = (id: string): SoftPromptError =>
+  new ConfigError('base-missing', `No base model ${id}: there is no such folder, and it is no Hub id (OWNER/NAME). Say where it lies.`, {
+    facts: { base: id },
+  })
+
 function noOnnx(base: BaseModel, why: string): SoftPromptError {
-  return new ConfigError(
-    'base-no-onnx',
-    `Base model ${base.id}: ${why}. Make them with: soft-prompts export ${base.id} DIR, then give { base: DIR }.`,
-    {
-      facts: { base: base.id },
-    },
-  )
+  const help =
+    hubIdOf(base.id) === undefined && !isPath(base.id)
+      ? 'A prompt of it loads where it is given: ask the author of the prompt for its Hub id, then give { base: "OWNER/NAME" }, or { base: DIR }.'
+      : `Make them with: soft-prompts export ${base.id} DIR, then give { base: DIR }.`
+  return new ConfigError('base-no-onnx', `Base model ${base.id}: ${why}. ${help}`, {
+    facts: { base: base.id },
+  })
 }

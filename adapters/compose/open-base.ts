@@ -3,6 +3,7 @@ import { stat, readFile, readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { ConfigError } from '../../src/errors.ts'
+import { canonicalBase, hubIdOf } from '../../src/prompt/base-name.ts'
 import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
 import type { WeightTable } from '../../src/tensor/weights.ts'
 import { parseT5Config, type T5Config } from '../../src/t5/config.ts'
@@ -14,6 +15,8 @@ import { openHubModel, type HubModelOptions } from './open-hub-model.ts'
 export interface Base {
   /** Hub id, or the folder's name. */
   readonly id: string
+  /** A folder of which no Hub id is known: its name says nothing to others. */
+  readonly isLocal: boolean
   /** Hub commit, where it was found in a Hub cache. */
   readonly revision?: string
   readonly dir: string
@@ -26,15 +29,16 @@ export interface Base {
 }
 
 /** Of a base by Hub id; `onProgress` is told what comes over the network, where it is not in the cache yet. */
-export type BaseOptions = Pick<HubModelOptions, 'revision' | 'onProgress' | 'signal'>
+export type BaseOptions = Pick<HubModelOptions, 'revision' | 'onProgress' | 'signal'> & {
+  /** The Hub id that a folder's model has, for those who load what is trained on it; default: a snapshot's own, else the folder's name. */
+  readonly baseId?: string
+}
 
 const isFolder = async (path: string): Promise<boolean> =>
   stat(path).then(
     (found) => found.isDirectory(),
     () => false,
   )
-
-const HUB_ID = /^[\w.-]+\/[\w.-]+$/
 
 /** The newest snapshot of a Hub id in the cache: the one that `main` names, else any. */
 async function cachedSnapshot(id: string, revision: string | undefined): Promise<{ dir: string; revision: string } | undefined> {
@@ -54,39 +58,69 @@ async function hasWeights(dir: string): Promise<boolean> {
   return names.includes('config.json') && weights.length >= shards
 }
 
+export type FoundBase = Pick<Base, 'id' | 'dir' | 'revision' | 'isLocal'>
+
 /**
- * Finds the folder of a base model: a folder as it stands, a Hub id in the shared cache, else fetched from the Hub.
- * @throws {ConfigError} `base-missing`; {HubError} where the Hub says no
+ * Finds the folder of a base model: a folder as it stands, a Hub id in the shared cache, else fetched from the Hub. T5's names without an owner are Hub ids too.
+ * @throws {ConfigError} `base-missing` | `base-id`; {HubError} where the Hub says no
  */
-export async function findBase(idOrDir: string, options: BaseOptions = {}): Promise<{ id: string; dir: string; revision?: string }> {
+export async function findBase(idOrDir: string, options: BaseOptions = {}): Promise<FoundBase> {
+  const { baseId } = options
+  const found = await locateBase(idOrDir, options)
+  if (baseId === undefined) return found
+  const id = checkBaseId(baseId)
+  // The commit is of the repository it was found in.
+  const { revision, ...rest } = found
+  return { ...rest, id, isLocal: false, ...(revision !== undefined && canonicalBase(found.id) === id ? { revision } : {}) }
+}
+
+/**
+ * The Hub id that a person says a base has.
+ * @throws {ConfigError} `base-id`
+ */
+export function checkBaseId(baseId: string): string {
+  const id = hubIdOf(baseId)
+  if (id !== undefined) return id
+  throw new ConfigError(
+    'base-id',
+    `"${baseId.slice(0, 120)}" is no Hub id, by which others could find the base model: it must read OWNER/NAME, such as google-t5/t5-small.`,
+    { facts: { baseId } },
+  )
+}
+
+async function locateBase(idOrDir: string, options: BaseOptions): Promise<FoundBase> {
   if (await isFolder(idOrDir)) {
     const dir = resolve(idOrDir)
     // A snapshot folder of the cache knows its id and commit.
     const cached = /models--([^/\\]+)[/\\]snapshots[/\\]([^/\\]+)$/.exec(dir)
-    return cached ? { id: (cached[1] as string).replaceAll('--', '/'), dir, revision: cached[2] as string } : { id: basename(dir), dir }
+    return cached
+      ? { id: (cached[1] as string).replaceAll('--', '/'), dir, revision: cached[2] as string, isLocal: false }
+      : { id: basename(dir), dir, isLocal: true }
   }
-  if (!HUB_ID.test(idOrDir)) {
+  const id = hubIdOf(idOrDir)
+  if (id === undefined) {
     throw new ConfigError(
       'base-missing',
-      `No base model ${idOrDir}: there is no such folder, and it is no Hub id (OWNER/NAME). A prompt names the base it was trained on; say where that lies with --model DIR (in code: model).`,
+      `No base model ${idOrDir}: there is no such folder, and it is no Hub id (OWNER/NAME). Name a folder with the model's files, or its Hub id, with --model (in code: model).`,
       {
         facts: { base: idOrDir },
       },
     )
   }
-  const found = await cachedSnapshot(idOrDir, options.revision)
-  if (found && (await hasWeights(found.dir))) return { id: idOrDir, ...found }
-  const { dir, commit } = await openHubModel(idOrDir, options)
-  return { id: idOrDir, dir, revision: commit }
+  const found = await cachedSnapshot(id, options.revision)
+  if (found && (await hasWeights(found.dir))) return { id, ...found, isLocal: false }
+  const { baseId: _, ...access } = options
+  const { dir, commit } = await openHubModel(id, access)
+  return { id, dir, revision: commit, isLocal: false }
 }
 
 /**
  * Opens a base model without reading its weights.
- * @throws {ConfigError} `base-missing` | `t5-config` | `t5-activation`
+ * @throws {ConfigError} `base-missing` | `base-id` | `t5-config` | `t5-activation`
  * @throws {FormatError} `checkpoint-*` | `tokenizer-*` | `safetensors-*` | `json-*`
  */
 export async function openBase(idOrDir: string, options: BaseOptions = {}): Promise<Base> {
-  const { id, dir, revision } = await findBase(idOrDir, options)
+  const { id, dir, revision, isLocal } = await findBase(idOrDir, options)
   const opening = openTokenizer(dir)
   // What is no T5 is said before what its tokenizer lacks.
   opening.catch(() => {})
@@ -95,6 +129,7 @@ export async function openBase(idOrDir: string, options: BaseOptions = {}): Prom
   const tokenizer = await opening
   return {
     id,
+    isLocal,
     ...(revision === undefined ? {} : { revision }),
     dir,
     config,

@@ -1,5 +1,6 @@
 /** Base models by hub id: their configuration, tokenizer, and weights or ONNX files, in the shared cache. */
 import { HubError } from '../../src/errors.ts'
+import { canonicalBase } from '../../src/prompt/base-name.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { checkModel, lockedModel, lockModel } from '../hub/lock-model.ts'
 import type { PullOptions } from '../hub/pull.ts'
@@ -51,14 +52,15 @@ function selectModel(files: readonly RemoteFile[], repo: string, parts: ModelPar
  * @example const { dir, commit } = await openHubModel('google-t5/t5-small')
  */
 export async function openHubModel(id: string, options: HubModelOptions = {}): Promise<Snapshot> {
+  const repo = canonicalBase(id)
   const { parts = 'weights', variant = '', lockFile, frozen = false, ...access } = options
   const escaped = variant.replace(/[^\w]/g, '')
-  const select = (files: readonly RemoteFile[]): RemoteFile[] => selectModel(files, id, parts, escaped)
+  const select = (files: readonly RemoteFile[]): RemoteFile[] => selectModel(files, repo, parts, escaped)
   const fetchAt = (pin: { readonly revision?: string }): Promise<Snapshot> =>
-    fetchSnapshot({ ...readHubEnvironment(), ...access, ...pin, repo: id, select })
+    fetchSnapshot({ ...readHubEnvironment(), ...access, ...pin, repo, select })
   if (frozen) {
     const path = lockFile ?? 'prompts.lock.json'
-    const locked = await lockedModel(path, id, access.revision)
+    const locked = await lockedModel(path, repo, access.revision)
     // By commit: nobody is asked where the files are in the cache.
     const snapshot = await fetchAt({ revision: locked.commit })
     await checkModel(path, locked, snapshot)

@@ -3,8 +3,8 @@ import { basename } from 'node:path'
 import type { ProgressCallback } from '@huggingface/transformers'
 import { ConfigError } from '../../src/errors.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { exists } from '../disk/read.ts'
 import { tellFiles } from '../transformers/progress.ts'
+import { findPrompt } from './find-prompt.ts'
 import type { HubAccessOptions } from './onnx-folder.ts'
 import { openPrompt } from './open-prompt.ts'
 
@@ -41,14 +41,9 @@ export const hubOf = ({ hub, cache_dir, local_files_only, progress_callback }: S
  */
 export async function openSources(given: PromptSources, options: SourceOptions = {}): Promise<Record<string, SoftPrompt>> {
   const hub = hubOf(options)
-  const open = async (source: PromptSource): Promise<SoftPrompt> => {
-    if (typeof source !== 'string') return source
-    const onHub = /^[\w.-]+\/[\w.-]+$/.test(source) && !(await exists(source))
-    if (!onHub) return openPrompt(source)
-    const { pullRepository } = await import('./pull.ts')
-    const pulled = await pullRepository({ ...hub, repo: source, ...(options.revision === undefined ? {} : { revision: options.revision }) })
-    return openPrompt(pulled.dir)
-  }
+  const access = { ...hub, ...(options.revision === undefined ? {} : { revision: options.revision }) }
+  const open = async (source: PromptSource): Promise<SoftPrompt> =>
+    typeof source === 'string' ? openPrompt(await findPrompt(source, access)) : source
   const named = namesOf(given)
   const names = named.map(([name]) => name)
   if (new Set(names).size < names.length) {

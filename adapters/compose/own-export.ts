@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ConfigError, SoftPromptError } from '../../src/errors.ts'
+import { hubIdOf } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import { makeFolder } from '../disk/make-folder.ts'
 import { exists } from '../disk/read.ts'
@@ -30,6 +31,8 @@ export async function findOrExportOnnx(
     return { dir: await findOnnxFolder(base, variants, hub), notes: [] }
   } catch (error) {
     if (!(error instanceof ConfigError) || error.code !== 'base-no-onnx' || exportTo === false) throw error
+    // A name that is neither here nor on the Hub has no weights to export.
+    if (hubIdOf(base.id) === undefined && !(await exists(base.id))) throw error
     if (variants.some((variant) => variant !== '')) {
       throw new ConfigError('base-no-onnx', `${error.message} With { dtype: 'fp32' } they are made by themselves.`, { cause: error })
     }
@@ -55,7 +58,7 @@ async function weightsOf(base: BaseModel, hub: HubAccessOptions): Promise<{ read
       ...(base.revision === undefined ? {} : { revision: base.revision }),
       parts: 'weights',
     })
-    return { dir: snapshot.dir, name: `${base.id.replaceAll('/', '--')}@${snapshot.commit}` }
+    return { dir: snapshot.dir, name: `${snapshot.repo.replaceAll('/', '--')}@${snapshot.commit}` }
   }
   const dir = resolve(base.id)
   const hash = createHash('sha256').update(dir)

@@ -2,6 +2,7 @@
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import { ConfigError } from '../../src/errors.ts'
+import { canonicalBase } from '../../src/prompt/base-name.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { checkBase } from './base-model.ts'
 import { findPrompt } from './find-prompt.ts'
@@ -32,13 +33,13 @@ export interface Prompted {
  */
 export async function openPrompted(options: PromptedOptions): Promise<Prompted> {
   const prompts = await Promise.all(options.prompts.map(async (name) => ({ name, prompt: await openPrompt(await findPrompt(name)) })))
-  const named = [...new Set(prompts.map(({ prompt }) => prompt.manifest.base.id))]
-  const id = options.model ?? named[0]
+  const named = [...new Set(prompts.map(({ prompt }) => canonicalBase(prompt.manifest.base.id)))]
+  const id = options.model ?? prompts[0]?.prompt.manifest.base.id
   if (id === undefined || id === '') throw new ConfigError('prompts-none', 'Name a prompt, or a base model with --model.')
   if (options.model === undefined && named.length > 1) {
     throw new ConfigError(
       'prompts-bases',
-      `The prompts are of different base models (${named.join(', ')}). Ask one base's prompts at a time.`,
+      `The prompts are of different base models (${named.join(', ')}). Ask one base's prompts at a time, or say which base they all have with --model (in code: model).`,
       { facts: { named } },
     )
   }

@@ -1,5 +1,6 @@
 /** Which files a repository of prompts may hold: names that are sent and fetched, and their largest sizes. */
 import { HubError } from '../../src/errors.ts'
+import { isHubId } from '../../src/prompt/base-name.ts'
 
 /** Largest `adapter_model.safetensors`: 2P rows of 200 virtual tokens at width 4096 in F32 are 6.6 MB; packs and P-tuning encoders more. */
 export const TENSOR_BYTES: number = 256 << 20
@@ -58,8 +59,7 @@ export function selectPromptFiles<T extends SizedPath>(files: readonly T[], wher
  * @throws {HubError} `hub-name`
  */
 export function checkRepoId(repo: string): string {
-  const part = String.raw`[A-Za-z0-9_](?:[\w.-]{0,94}\w)?`
-  if (new RegExp(`^${part}/${part}$`).test(repo) && !/--|\.\./.test(repo)) return repo
+  if (isHubId(repo)) return repo
   throw new HubError(
     'hub-name',
     `"${repo.slice(0, 120)}" is not a repository name: it must read OWNER/NAME, with letters, digits, "-", "_" and ".".`,

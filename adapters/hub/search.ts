@@ -1,5 +1,6 @@
 /** Finds soft prompts on the Hub, with what a person chooses by. */
 import { listModels, type ModelEntry } from '@huggingface/hub'
+import { canonicalBase } from '../../src/prompt/base-name.ts'
 import { askJson, type HubAccess } from './fetch.ts'
 import { clientParameters, viaClient } from './remote.ts'
 
@@ -94,7 +95,7 @@ export async function searchPrompts(options: SearchOptions): Promise<FoundPrompt
     sort: 'lastModified',
     additionalFields: ['cardData', 'config', 'safetensors'],
     search: {
-      tags: [TAG, ...(base === undefined ? [] : [`base_model:${base}`])],
+      tags: [TAG, ...(base === undefined ? [] : [`base_model:${canonicalBase(base)}`])],
       ...(query === undefined ? {} : { query }),
       ...(owner === undefined ? {} : { owner }),
       ...(task === undefined ? {} : { task: task as 'text-classification' }),

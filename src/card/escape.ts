@@ -1,4 +1,5 @@
 /** Text of strangers in Markdown: shown as it is, never obeyed. */
+import { isHubId } from '../prompt/base-name.ts'
 
 /** Longest string of a manifest that a card repeats. */
 const MAX_CHARACTERS = 500
@@ -41,13 +42,12 @@ export function literal(value: string): string {
   return JSON.stringify(flat(value)).replace(/[^\u0020-\u007e]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-const REPO_ID = /^[A-Za-z0-9_][\w.-]*(\/[A-Za-z0-9_][\w.-]*)?$/
-
-/** Whether a model or data set name can be a Hub id; a folder's path cannot. */
-export const isRepoId = (name: string): boolean => name.length <= 193 && REPO_ID.test(name) && !/\.\.|--/.test(name)
+/** Whether a model or data set name can be a Hub id, of those without an owner too; a folder's path cannot. */
+export const isRepoId = (name: string): boolean => isHubId(name) || isHubId(`owner/${name}`)
 
 /** A Hub id as a link, any other name as code. */
 export function hubLink(name: string, kind: 'model' | 'dataset'): string {
-  const linked = isRepoId(name) && name.includes('/')
-  return linked ? `[${name.replaceAll('_', '\\_')}](https://huggingface.co/${kind === 'dataset' ? 'datasets/' : ''}${name})` : code(name)
+  return isHubId(name)
+    ? `[${name.replaceAll('_', '\\_')}](https://huggingface.co/${kind === 'dataset' ? 'datasets/' : ''}${name})`
+    : code(name)
 }

@@ -4,6 +4,7 @@ import { drainTraining, exportOnnx, trainPrompt } from 'soft-prompts/node'
 export async function train(out: string, steps = 300): Promise<void> {
   const events = trainPrompt({
     model: 'models/t5-tiny-en',
+    baseId: 'me/t5-tiny-en', // by which others find the base
     data: 'examples/data/sentiment/train.jsonl',
     dev: 'examples/data/sentiment/dev.jsonl',
     out,

@@ -171,7 +171,7 @@ The prompt is that of step {{ best_step }}.
 {{ command }}
 \`\`\`
 
-Run it where the files it names are. {% if together %}This prompt was trained in one batch with others; alone it comes out near it, not bit by bit.{% else %}The same engine, version and rows give the same prompt, bit by bit; another engine gives one that is near.{% endif %}
+{% if own_names %}In place of {{ own_names }}, which lie with its author, put the paths of your own copies. {% endif %}{% if together %}This prompt was trained in one batch with others; alone it comes out near it, not bit by bit.{% else %}The same engine, version and rows give the same prompt, bit by bit; another engine gives one that is near.{% endif %}
 
 <!-- /soft-prompts:reproduce -->
 

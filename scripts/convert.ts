@@ -9,14 +9,19 @@ export const convert: Command = command({
     { name: 'to', help: 'folder, or a file ending in .tar.gz, .npy or .onnx_adapter' },
   ],
   flags: {
-    base: { kind: 'string', value: 'id', help: 'base model to note, where the source names none' },
+    baseId: {
+      kind: 'string',
+      value: 'owner/name',
+      help: "the base model's Hub id: noted where the source names none, else put in place of the name it has (the report says so)",
+    },
+    base: { kind: 'string', value: 'owner/name', help: 'the same as --base-id' },
     also: { kind: 'strings', value: 'prompt', help: 'more prompts, packed together with the first' },
     task: { kind: 'number', value: 'n', help: 'which prompt of a multitask adapter' },
     dtype: { kind: 'string', value: 't', help: 'stored dtype of a folder or bundle (default: F32)', choices: ['F32', 'F16', 'BF16'] },
     overwrite: { kind: 'boolean', help: 'replace what is there' },
   },
   examples: [
-    'soft-prompts convert sst2.npy ./sst2 --base google/t5-base-lm-adapt',
+    'soft-prompts convert sst2.npy ./sst2 --base-id google/t5-base-lm-adapt',
     'soft-prompts convert ./sst2 pack.tar.gz --also ./mrpc --also ./rte',
     'soft-prompts convert ./sst2 sst2.onnx_adapter',
   ],
@@ -33,7 +38,7 @@ export const convert: Command = command({
         maxDifference === 0 ? '0 (every bit equal)' : maxDifference.toPrecision(3),
       ]),
     )
-    for (const { name, dropped } of done.prompts) for (const what of dropped) out.note(`note: ${name}: ${what}`)
+    for (const { name, dropped, notes = [] } of done.prompts) for (const what of [...notes, ...dropped]) out.note(`note: ${name}: ${what}`)
     out.line(`Wrote ${done.to} (${done.form}).`)
     out.result(done)
   },

@@ -21,9 +21,20 @@ export const push: Command = command({
     dryRun: { kind: 'boolean', help: 'show what would be sent' },
     license: { kind: 'string', value: 'id', help: 'licence to name in the card, such as apache-2.0' },
     language: { kind: 'strings', value: 'code', help: 'languages to name in the card' },
-    keepCard: { kind: 'boolean', help: 'leave README.md as it is' },
+    baseId: {
+      kind: 'string',
+      value: 'owner/name',
+      help: "the base model's Hub id, where the prompt names it otherwise; the folder stays as it is",
+    },
+    localBase: { kind: 'boolean', help: 'push though the base model has no Hub id, for those who have a folder of its name' },
+    keepCard: { kind: 'boolean', help: 'send README.md as it is; else the card is made for the repository' },
+    writeCard: { kind: 'boolean', help: 'write the card that is sent into the folder too' },
   },
-  examples: ['push-prompt ./my-prompt me/t5-small-sst2', 'push-prompt ./my-prompt team/sst2 --private --message "Train longer"'],
+  examples: [
+    'push-prompt ./my-prompt me/t5-small-sst2',
+    'push-prompt ./my-prompt me/t5-small-sst2 --base-id google-t5/t5-small',
+    'push-prompt ./my-prompt team/sst2 --private --message "Train longer"',
+  ],
   async run([dir = '', repo = ''], flags, out) {
     const { pushFolder } = await import('../adapters/compose/push.ts')
     const pushed = await pushFolder({
@@ -32,14 +43,18 @@ export const push: Command = command({
       branch: flags.branch,
       pullRequest: flags.pr ?? false,
       dryRun: flags.dryRun ?? false,
+      localBase: flags.localBase ?? false,
       keepCard: flags.keepCard ?? false,
+      writeCard: flags.writeCard ?? false,
       onStep: (step) => void (STEPS[step] && out.note(`${STEPS[step]} ${repo}`)),
+      ...(flags.baseId === undefined ? {} : { baseId: flags.baseId }),
       ...(flags.private === undefined ? {} : { private: flags.private }),
       ...(flags.message === undefined ? {} : { message: flags.message }),
       ...(flags.license === undefined ? {} : { license: flags.license }),
       ...(flags.language === undefined ? {} : { language: flags.language }),
     })
     const { add, change, remove, sendBytes } = pushed.plan
+    for (const note of pushed.notes) out.note(`note: ${note}`)
     for (const name of pushed.written) out.line(`wrote ${name}`)
     for (const [mark, paths] of [
       ['+', add],

@@ -9,6 +9,11 @@ import type { TrainPromptEvent } from '../adapters/compose/train.ts'
 const FLAGS = {
   model: { kind: 'string', value: 'id|dir', help: 'base model: a folder, or a Hub id', requiredUnless: 'resume' },
   revision: { kind: 'string', value: 'commit', help: 'commit or branch of the base model on the Hub' },
+  baseId: {
+    kind: 'string',
+    value: 'owner/name',
+    help: "the base model's Hub id, where --model is a folder: by it others who load the prompt find the base",
+  },
   data: {
     kind: 'string',
     value: 'file',
@@ -109,7 +114,7 @@ export const train: Command = command({
   summary: 'Train a soft prompt for a frozen T5 on rows of your own.',
   flags: FLAGS,
   groups: {
-    Model: ['model', 'revision'],
+    Model: ['model', 'revision', 'baseId'],
     Data: ['data', 'dataset', 'config', 'split', 'tasks', 'preset', 'template', 'target', 'labelMap', 'labels', 'maxInput', 'maxTarget'],
     Evaluation: ['dev', 'devSplit', 'holdOut', 'evalEvery', 'patience', 'generate', 'failures'],
     Prompt: ['length', 'init', 'initText'],

@@ -1,6 +1,7 @@
 /** The artifact as bytes by file name: parse, format, check. Pure, so it runs in a browser; sha256 is given. The format is described in SPEC.md. */
 import { FormatError, MismatchError, ShapeError, UnsupportedError } from '../../src/errors.ts'
 import { formatAdapterConfig, parseAdapterConfig } from '../../src/prompt/adapter-config.ts'
+import { canonicalBase } from '../../src/prompt/base-name.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
 import { lengthOf, softPrompt, widthOf, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { fromFloat32, toFloat32, type FloatDtype } from '../../src/tensor/half.ts'
@@ -66,7 +67,7 @@ export function parseArtifact(files: Files): SoftPrompt {
       `${CONFIG_FILE} says ${config.peftType} with ${config.submodules} submodules; beside ${MANIFEST_FILE} it has to be PROMPT_TUNING with 1.`,
     )
   }
-  if (config.base !== undefined && config.base !== manifest.base.id) {
+  if (config.base !== undefined && canonicalBase(config.base) !== canonicalBase(manifest.base.id)) {
     throw new MismatchError('artifact-base', `${CONFIG_FILE} names the base ${config.base}, ${MANIFEST_FILE} names ${manifest.base.id}.`)
   }
   const { tensors } = parseSafetensors(fileOf(files, TENSOR_FILE), { maxHeaderBytes: MAX_HEADER_BYTES })

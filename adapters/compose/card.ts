@@ -6,6 +6,7 @@ import { MismatchError, UnsupportedError } from '../../src/errors.ts'
 import { renderCard } from '../../src/card/card.ts'
 import { lossChart } from '../../src/card/chart.ts'
 import { parseLog, type CardFacts } from '../../src/card/facts.ts'
+import { isPath, shownBase } from '../../src/prompt/base-name.ts'
 import { compareFingerprint } from '../../src/prompt/fingerprint.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
 import { lengthOf, widthOf } from '../../src/prompt/soft-prompt.ts'
@@ -114,11 +115,24 @@ async function render(path: string, options: CardOptions): Promise<Map<string, s
     const facts = { name: basename(resolve(path)), isBundle: isFile, prompts: members, ...said }
     return new Map([...learnt, ['README.md', renderPackCard(facts, packCard, existing)]])
   }
-  const facts = factsOf(prompts[0] as Member, options)
-  const chart = facts.log === undefined ? undefined : lossChart(facts.log)
-  const card = renderCard(facts, promptCard, existing)
-  return new Map([...learnt, ['README.md', card], ...(chart === undefined ? [] : [['loss.svg', chart] as const])])
+  return new Map([...learnt, ...cardOf(prompts[0] as Member, options, existing)])
 }
+
+function cardOf(member: Member, options: CardOptions, existing: string | undefined): Map<string, string> {
+  const facts = factsOf(member, options)
+  const chart = facts.log === undefined ? undefined : lossChart(facts.log)
+  const { id } = member.manifest.base
+  // Other programs write the path of a base into their cards.
+  const card = renderCard(facts, promptCard, isPath(id) ? existing?.replaceAll(id, shownBase(id)) : existing)
+  return new Map([['README.md', card], ...(chart === undefined ? [] : [['loss.svg', chart] as const])])
+}
+
+/** The card's files of a prompt that is open, beside the card it has: nothing is read, nothing written. */
+export const cardFilesOf = (
+  opened: OpenedPrompt,
+  options: Pick<CardOptions, 'repo' | 'license' | 'language'> = {},
+  existing?: string,
+): Map<string, string> => cardOf({ ...opened, manifest: opened.prompt.manifest }, options, existing)
 
 /**
  * Writes the card; returns the names of the files that changed. With `model` or `check` the manifest too, which keeps what was found.

@@ -2,8 +2,9 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, MismatchError, UnsupportedError } from '../../src/errors.ts'
-import type { Manifest } from '../../src/prompt/manifest.ts'
-import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { hubIdOf, isPath, shownBase } from '../../src/prompt/base-name.ts'
+import type { BaseModel, Manifest } from '../../src/prompt/manifest.ts'
+import { widthOf, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import type { FloatDtype } from '../../src/tensor/half.ts'
 import {
   CARD_FILE,
@@ -21,7 +22,10 @@ import { replaceFile } from '../disk/replace.ts'
 import { formatNpy } from '../google/npy.ts'
 import { formatOnnxAdapter } from '../onnx-adapter/onnx-adapter.ts'
 import { writeBundle } from '../tar/bundle.ts'
+import { adviseWidth } from './advise-name.ts'
 import { findPrompt } from './find-prompt.ts'
+import { nameBase, renamedBase } from './name-base.ts'
+import { checkBaseId } from './open-base.ts'
 import { openEvery, openPromptAs, type OpenedPrompt, type OpenPromptOptions } from './open-prompt.ts'
 
 export type TargetForm = 'folder' | 'bundle' | 'npy' | 'onnx_adapter'
@@ -29,7 +33,9 @@ export type TargetForm = 'folder' | 'bundle' | 'npy' | 'onnx_adapter'
 export interface ConvertOptions extends OpenPromptOptions {
   /** More prompts, packed together with the first. */
   readonly also?: readonly string[]
-  /** Base model to note, where the source names none. */
+  /** Hub id of the base model: noted where the source names none, else in place of the name it has, which the report says. */
+  readonly baseId?: string
+  /** The same by its older name. */
   readonly base?: string
   /** Stored dtype of a folder or bundle; default: as the artifact has it, else F32. */
   readonly dtype?: FloatDtype
@@ -45,6 +51,8 @@ export interface ConvertedPrompt {
   readonly maxDifference: number
   /** What did not come along, and why. */
   readonly dropped: readonly string[]
+  /** What was written otherwise than it was read, where there is such a thing; for people. */
+  readonly notes?: readonly string[]
 }
 
 export interface Conversion {
@@ -58,9 +66,9 @@ const TRAVELLING: ReadonlySet<string> = new Set([CONFIG_FILE, TENSOR_FILE, MANIF
 
 /**
  * Converts a prompt, or packs several. Everything is read and checked before anything is written.
- * @throws {ConfigError} `convert-exists` | `convert-base` | `convert-names` | `prompt-pack`
+ * @throws {ConfigError} `convert-exists` | `convert-base` | `convert-names` | `prompt-pack` | `base-id`
  * @throws {UnsupportedError} `convert-form` | `convert-dtype` | `prompt-f16-range`, and as `openPrompt`
- * @example await convertPrompt('sst2.npy', './sst2', { base: 'google/t5-base-lm-adapt' })
+ * @example await convertPrompt('sst2.npy', './sst2', { baseId: 'google/t5-base-lm-adapt' })
  */
 export async function convertPrompt(from: string, to: string, options: ConvertOptions = {}): Promise<Conversion> {
   const form = formOf(to)
@@ -159,6 +167,7 @@ async function writeArtifacts(
     const { dtype = 'F32' } = options
     const difference = maxDifference(source.prompt, written)
     if (dtype === 'F32' && difference !== 0) throw unequal(source.name, to)
+    const notes = notesOn(source, written)
     const rounded = difference > 0 ? [`Values were rounded to ${dtype}: ${difference.toPrecision(2)} at most.`] : []
     results.push({
       name: source.name,
@@ -166,6 +175,7 @@ async function writeArtifacts(
       shape: source.prompt.embeddings.shape,
       maxDifference: difference,
       dropped: [...source.notes, ...rounded],
+      ...(notes.length > 0 ? { notes } : {}),
     })
   }
   return results
@@ -177,22 +187,54 @@ async function writeFolder(dir: string, files: Files): Promise<void> {
   for (const name of TRAVELLING) if (!files.has(name)) await rm(join(dir, name), { force: true })
 }
 
-/** The files of an artifact: as they are where it is one already, else made. */
-async function artifactOf(source: OpenedPrompt, { base, dtype }: ConvertOptions): Promise<Files> {
-  const { prompt, files, format, name } = source
-  const { manifest } = prompt
-  if (format === 'soft-prompt' && (dtype === undefined || dtype === source.dtype) && base === undefined) {
-    return new Map([...files].filter(([file]) => TRAVELLING.has(file)))
-  }
-  const id = base ?? manifest.base.id
-  if (id === '') {
+/**
+ * The base that is written down: as it was, or under the name that is given. A path is somebody's disk, and becomes its last part.
+ * @throws {ConfigError} `convert-base` | `base-id`
+ */
+function baseOf({ prompt, name }: OpenedPrompt, { baseId, base: older }: ConvertOptions): BaseModel {
+  const { base } = prompt.manifest
+  const given = baseId ?? older
+  if (given === undefined) {
+    if (base.id !== '') return isPath(base.id) || isPath(base.onnxId ?? '') ? renamedBase(base, shownBase(base.id)) : base
     throw new ConfigError(
       'convert-base',
-      `${name} does not say which model it belongs to. Name it with --base, as in --base google/t5-base-lm-adapt.`,
+      `${name} does not say which model it belongs to. Name it with --base-id (in code: baseId), as in --base-id google/t5-base-lm-adapt.`,
     )
   }
-  // Another base is another model: commit and fingerprint are of the old one.
-  const whole: SoftPrompt = { ...prompt, manifest: { ...manifest, base: base === undefined ? manifest.base : { id } } }
+  const id = checkBaseId(given)
+  const known = hubIdOf(base.id)
+  // Another id on the Hub is another model: commit and fingerprint are of the old one. A folder's model gets its name.
+  return known !== undefined && known !== id ? { id } : renamedBase(base, id)
+}
+
+/** What became of the base's name. */
+function notesOn({ prompt: { manifest } }: OpenedPrompt, { prompt, files }: OpenedPrompt): string[] {
+  const { base: old } = manifest
+  const { base } = prompt.manifest
+  if (base.id === old.id) return []
+  const left =
+    old.fingerprint !== undefined && base.fingerprint === undefined
+      ? '; its commit and fingerprint, which are of that model, were left out'
+      : ''
+  const advice = hubIdOf(base.id) === undefined ? ' Others cannot find a model by that name: say its Hub id with --base-id OWNER/NAME.' : ''
+  return [
+    ...(old.id === '' ? [] : [`The base model is now called ${base.id}, in place of ${old.id}${left}.${advice}`]),
+    ...adviseWidth(base.id, widthOf(prompt)).map(({ message }) => message),
+    ...(files.has(CARD_FILE) ? [`${CARD_FILE} was written for the old name; soft-prompts card makes it anew.`] : []),
+  ]
+}
+
+/** The files of an artifact: as they are where it is one already, else made. */
+async function artifactOf(source: OpenedPrompt, options: ConvertOptions): Promise<Files> {
+  const { prompt, files, format } = source
+  const { dtype } = options
+  const { manifest } = prompt
+  const base = baseOf(source, options)
+  if (format === 'soft-prompt' && (dtype === undefined || dtype === source.dtype)) {
+    const travelling = new Map([...files].filter(([file]) => TRAVELLING.has(file)))
+    return base === manifest.base ? travelling : nameBase(travelling, base)
+  }
+  const whole: SoftPrompt = { ...prompt, manifest: { ...manifest, base } }
   const log = files.get(LOG_FILE)
   const card = files.get(CARD_FILE)
   const curve = files.get(CURVE_FILE)

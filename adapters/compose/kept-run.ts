@@ -49,6 +49,7 @@ const KEPT: { readonly [K in keyof KeptOptions]-?: v.GenericSchema } = {
   ...TASK,
   model: TEXT,
   revision: TEXT,
+  baseId: TEXT,
   tasks: v.record(TEXT, someOf(TASK)),
   seeds: v.number(),
   recipe: v.record(TEXT, v.union([TEXT, v.number(), v.boolean()])),

@@ -1,37 +1,63 @@
-/** Push as people mean it: the environment's hub and token, the folder read as a prompt first, its card written. */
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+/** Push as people mean it: the environment's hub and token, the files read once as a prompt, its base under a name that others can find, its card made for the repository. */
+import { stat } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { isGeneratedCard } from '../../src/card/card.ts'
-import { HubError, UnsupportedError } from '../../src/errors.ts'
+import { ConfigError, HubError, UnsupportedError } from '../../src/errors.ts'
+import { canonicalBase, hubIdOf, isPath, shownBase } from '../../src/prompt/base-name.ts'
+import { widthOf } from '../../src/prompt/soft-prompt.ts'
+import { CARD_FILE, MANIFEST_FILE, textOf } from '../artifact/artifact.ts'
 import { readText } from '../disk/read.ts'
+import { replaceFile } from '../disk/replace.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
-import { pushPrompt, type Pushed, type PushOptions } from '../hub/push.ts'
-import { writeCard, type CardOptions } from './card.ts'
-import { openPrompt } from './open-prompt.ts'
+import { pushFiles, readPromptFiles, type PromptFiles, type Pushed, type PushFilesOptions } from '../hub/push.ts'
+import { adviseWidth } from './advise-name.ts'
+import { cardFilesOf, type CardOptions } from './card.ts'
+import { nameBase, renamedBase } from './name-base.ts'
+import { checkBaseId } from './open-base.ts'
+import { openLocated, openPrompt, type OpenedPrompt } from './open-prompt.ts'
 
-export interface PushFolderOptions extends Omit<PushOptions, 'hubUrl' | 'validate'>, Omit<CardOptions, 'repo'> {
+export interface PushFolderOptions extends Omit<PushFilesOptions, 'hubUrl'>, Pick<CardOptions, 'license' | 'language'> {
+  /** Folder of the prompt, or its bundle. It is read, and with `writeCard` alone written into. */
+  readonly dir: string
   /** Default: HF_ENDPOINT. */
   readonly hubUrl?: string
-  /** Leave README.md as it is. */
+  /** Hub id of the base model, in place of the name that the prompt has for it. */
+  readonly baseId?: string
+  /** Send a prompt whose base has no Hub id: for those who have a folder of the same name. */
+  readonly localBase?: boolean
+  /** Send README.md as it is. */
   readonly keepCard?: boolean
+  /** Write the card that is sent into the folder too. */
+  readonly writeCard?: boolean
 }
 
 export interface PushedFolder extends Pushed {
-  /** Files of the folder that were written: the card names the repository it goes to. */
+  /** Files of the folder that were written: none without `writeCard`. */
   readonly written: readonly string[]
+  /** What was sent otherwise than it lies there, and what is doubtful; for people. */
+  readonly notes: readonly string[]
 }
 
-/** A card that a person wrote without our marks is theirs; all others are brought up to date. */
-async function mayWriteCard(dir: string): Promise<boolean> {
-  const card = await readText(join(dir, 'README.md'))
-  return card === undefined || isGeneratedCard(card)
+/** A prompt's files under their own names, read from a folder or a bundle. */
+interface Read {
+  readonly name: string
+  readonly container: 'folder' | 'bundle'
+  readonly files: PromptFiles
 }
 
-/** Runs `work` on a folder: the one that is named, or a bundle unpacked for as long. */
-async function withFolder<T>(path: string, work: (dir: string, isBundle: boolean) => Promise<T>): Promise<T> {
+async function readFolder(dir: string): Promise<Read> {
+  try {
+    return { name: basename(resolve(dir)), container: 'folder', files: await readPromptFiles(dir) }
+  } catch (error) {
+    // The reader of prompts says better why it is none: a pack, a pickle, nothing.
+    if (error instanceof HubError && error.code === 'hub-not-a-prompt') await openPrompt(dir)
+    throw error
+  }
+}
+
+async function readForPush(path: string): Promise<Read> {
   const found = await stat(path).catch(() => undefined)
-  if (!found?.isFile()) return work(path, false)
+  if (!found?.isFile()) return readFolder(path)
   // Loaded only for this: most pulls and pushes see no bundle.
   const { readBundle } = await import('../tar/bundle.ts')
   const prompts = await readBundle(path)
@@ -42,29 +68,94 @@ async function withFolder<T>(path: string, work: (dir: string, isBundle: boolean
       `${path} is a pack of ${prompts.size} prompts (${[...prompts.keys()].join(', ')}); unpack it and push each to a repository of its own.`,
     )
   }
-  const dir = await mkdtemp(join(tmpdir(), 'soft-prompts-'))
-  try {
-    for (const [name, bytes] of files) await writeFile(join(dir, name), bytes)
-    return await work(dir, true)
-  } finally {
-    await rm(dir, { recursive: true, force: true })
+  return { name: basename(path).replace(/\.(?:tar\.gz|tgz)$/, ''), container: 'bundle', files }
+}
+
+/** The files as a prompt. @throws what the reader of its format throws */
+const opened = ({ name, container, files }: Read): Promise<OpenedPrompt> =>
+  openLocated({ name, container, files, format: files.has(MANIFEST_FILE) ? 'soft-prompt' : 'peft' })
+
+/**
+ * The name that a base is published under.
+ * @throws {ConfigError} `push-base` where others could not find the base by it, `base-id`
+ */
+function publishedBase({ name, prompt }: OpenedPrompt, { baseId, localBase = false }: PushFolderOptions): string {
+  const { id } = prompt.manifest.base
+  if (baseId !== undefined) return checkBaseId(baseId)
+  if (localBase || hubIdOf(id) !== undefined) return isPath(id) ? shownBase(id) : id
+  const why =
+    id === '' ? 'names no base model' : `knows its base model by a ${isPath(id) ? 'path' : "folder's name"} only, ${JSON.stringify(id)}`
+  throw new ConfigError(
+    'push-base',
+    `${name} ${why}: whoever pulls it cannot find that model. Say its Hub id with --base-id OWNER/NAME (in code: baseId), or send it so, for those who have the model, with --local-base (in code: localBase).`,
+    { facts: { prompt: name, base: id } },
+  )
+}
+
+/** What is sent instead of the name that lies in the folder, and whether it fits. */
+function notesOn({ prompt }: OpenedPrompt, name: string): string[] {
+  const { id, onnxId } = prompt.manifest.base
+  const renamed =
+    id === name ? [] : [`The base model is sent as ${name}${id === '' ? '' : `, in place of ${id}`}; the folder is as it was.`]
+  const meant = canonicalBase(name) === name ? [] : [`The base model ${name} is ${canonicalBase(name)} on the Hub, and its card says so.`]
+  const onnx = onnxId !== undefined && isPath(onnxId) ? ['Where its ONNX files lie is a path, and was left out.'] : []
+  // A name that is new, or may be a folder's.
+  const width = renamed.length + meant.length > 0 ? adviseWidth(name, widthOf(prompt)).map(({ message }) => message) : []
+  return [...renamed, ...meant, ...onnx, ...width]
+}
+
+/** Whether the files say of the base what may not be published. */
+const mustRename = ({ prompt }: OpenedPrompt, name: string): boolean =>
+  prompt.manifest.base.id !== name || (prompt.manifest.base.onnxId !== undefined && isPath(prompt.manifest.base.onnxId))
+
+/** A card that a person wrote without our marks is theirs; all others are made anew, for the repository. */
+function cardFor(prompt: OpenedPrompt, { repo, license, language, keepCard = false }: PushFolderOptions): Map<string, string> {
+  const bytes = prompt.files.get(CARD_FILE)
+  const existing = bytes && textOf(bytes, CARD_FILE)
+  if (keepCard || (existing !== undefined && !isGeneratedCard(existing))) return new Map()
+  const said = { repo, ...(license === undefined ? {} : { license }), ...(language === undefined ? {} : { language }) }
+  return cardFilesOf(prompt, said, existing)
+}
+
+async function writeChanged(dir: string, files: ReadonlyMap<string, string>): Promise<string[]> {
+  const changed: string[] = []
+  for (const [name, text] of files) {
+    const path = join(dir, name)
+    if ((await readText(path)) === text) continue
+    await replaceFile(path, text)
+    changed.push(name)
   }
+  return changed
 }
 
 /**
- * Pushes the prompt in a folder or bundle.
+ * Pushes the prompt in a folder or bundle. Its files are read once: what is checked, compared and sent is the same bytes.
+ * @throws {ConfigError} `push-base` where nobody else could find the base model, `base-id`
  * @throws {HubError} | {FormatError} and other SoftPromptErrors
  * @example await pushFolder({ dir: './my-prompt', repo: 'me/t5-small-sst2' })
  */
 export async function pushFolder(options: PushFolderOptions): Promise<PushedFolder> {
   const { offline, cacheDir: _, ...access } = readHubEnvironment()
   if (offline) throw new HubError('hub-offline', 'Offline (HF_HUB_OFFLINE): nothing can be pushed. Unset it to go online.')
-  const { repo, license, language, keepCard = false, dryRun = false } = options
-  return withFolder(options.dir, async (dir, isBundle) => {
-    await openPrompt(dir)
-    const writes = !keepCard && !dryRun && (await mayWriteCard(dir))
-    const facts = { repo, ...(license === undefined ? {} : { license }), ...(language === undefined ? {} : { language }) }
-    const written = writes ? await writeCard(dir, facts) : []
-    return { ...(await pushPrompt({ ...access, ...options, dir })), written: isBundle ? [] : written }
-  })
+  const { dir, dryRun = false, writeCard = false } = options
+  options.onStep?.('reading')
+  const read = await readForPush(dir)
+  if (writeCard && read.container === 'bundle') {
+    throw new UnsupportedError(
+      'card-bundle',
+      `${dir} is a bundle, and no card is written into it. Push it without writeCard (--write-card).`,
+    )
+  }
+  const found = await opened(read)
+  const base = publishedBase(found, options)
+  // Renamed files are read anew: what is sent was checked as it is sent.
+  const sent = mustRename(found, base)
+    ? await opened({ ...read, files: await nameBase(read.files, renamedBase(found.prompt.manifest.base, base)) })
+    : found
+  const card = cardFor(sent, options)
+  const encoder = new TextEncoder()
+  const files = new Map([...sent.files, ...[...card].map(([name, text]) => [name, encoder.encode(text)] as const)])
+  const pushed = await pushFiles(files, { ...access, ...options })
+  const written = writeCard && !dryRun ? await writeChanged(dir, card) : []
+  return { ...pushed, written, notes: notesOn(found, base) }
 }

@@ -22,6 +22,7 @@ import { trainTogether } from '../../src/train/together.ts'
 import { LOG_FILE } from '../artifact/artifact.ts'
 import { writePromptFolder } from '../artifact/folder.ts'
 import { digestWeights, weightsDigest, type DigestProgress, type KnownFile } from '../checkpoint/weight-digests.ts'
+import { adviseName } from './advise-name.ts'
 import { baseModel } from './base-model.ts'
 import { writeCard } from './card.ts'
 import { gatherEvidence } from './evidence.ts'
@@ -40,6 +41,8 @@ export interface TrainPromptOptions extends Partial<TrainTask>, OpenEngineOption
   /** Base model: folder, or Hub id in the Hub cache. */
   readonly model: string
   readonly revision?: string
+  /** Hub id of the base, where `model` is a folder: recorded in the prompt, for all who load it. Default: the folder's name, which others cannot find. */
+  readonly baseId?: string
   /** Told what comes over the network, where the base is not in the cache yet. */
   readonly onDownload?: NonNullable<BaseOptions['onProgress']>
   /** Folder of the artifact and the run's checkpoint. */
@@ -114,7 +117,7 @@ const availableBytes = (): number => process.availableMemory?.() ?? totalmem()
 
 /**
  * Trains and writes a soft prompt, or several in one batch. Yields progress; returns the result.
- * @throws {ConfigError} `recipe-*`, `train-tasks`, `train-seeds`, `out-not-empty`, `out-busy`, `out-write`, `run-write`, `base-missing`, `training-diverged`;
+ * @throws {ConfigError} `recipe-*`, `train-tasks`, `train-seeds`, `out-not-empty`, `out-busy`, `out-write`, `run-write`, `base-missing`, `base-id`, `training-diverged`;
  * of a run that goes on, `resume-none` where none is there, `resume-data` where its rows were not kept
  * @throws {FormatError} `checkpoint-damaged` | `checkpoint-old` | `checkpoint-format`
  * @throws {MismatchError} `resume-mismatch`
@@ -160,10 +163,11 @@ async function* openRun(folder: RunFolder, options: TrainPromptOptions): AsyncGe
       facts: { got: seeds },
     })
   }
-  const { revision, signal, onDownload } = options
+  const { revision, baseId, signal, onDownload } = options
   const named = tasksOf(options, options.tasks).map((task) => ({ ...task, options: watchedTask(task.options, signal) }))
   const opening = openBase(options.model, {
     ...(revision === undefined ? {} : { revision }),
+    ...(baseId === undefined ? {} : { baseId }),
     ...(signal ? { signal } : {}),
     ...(onDownload ? { onProgress: onDownload } : {}),
   })
@@ -263,7 +267,8 @@ async function* trainInto(
     evaluates: tasks.every(({ dev }) => dev !== undefined),
     schedule: (tasks[0] as PreparedTask).recipe.schedule,
   })
-  for (const advice of [...onBase, ...adviseMemory(memoryBytes, availableBytes())]) yield { type: 'warning', step: 0, ...advice }
+  for (const advice of [...adviseName(base), ...onBase, ...adviseMemory(memoryBytes, availableBytes())])
+    yield { type: 'warning', step: 0, ...advice }
   const engines = (lanes[0] as Lane).identity.recipe.engine ?? engine.name
   if (engines !== engine.name) {
     const message = `This run's steps ran on ${engines}: each engine rounds in its own way, so the prompt is near the one that a single engine gives, not the same.`

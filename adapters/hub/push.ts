@@ -10,8 +10,10 @@ import type { HubAccess } from './fetch.ts'
 import { checkRepoId, promptFileLimit, selectPromptFiles } from './files.ts'
 import { clientParameters, listRemote, resolveCommit, viaClient, type RemoteFile, type RepoRef } from './remote.ts'
 
-export interface PushOptions extends HubAccess {
-  readonly dir: string
+/** Bytes by path: of a prompt, read once. */
+export type PromptFiles = ReadonlyMap<string, Uint8Array>
+
+export interface PushFilesOptions extends HubAccess {
   readonly repo: string
   readonly branch?: string
   /** Used when the repository is created. */
@@ -23,9 +25,13 @@ export interface PushOptions extends HubAccess {
   readonly parentCommit?: string
   /** Make the plan and send nothing. */
   readonly dryRun?: boolean
-  /** Reads the folder as a prompt and throws where it is none. */
-  readonly validate?: (dir: string) => Promise<unknown>
   readonly onStep?: (step: 'reading' | 'comparing' | 'creating' | 'sending' | 'done') => void
+}
+
+export interface PushOptions extends PushFilesOptions {
+  readonly dir: string
+  /** Reads the files that are about to be sent as a prompt, and throws where they are none. */
+  readonly validate?: (files: PromptFiles) => Promise<unknown>
 }
 
 export interface PushPlan {
@@ -54,15 +60,21 @@ interface LocalFile {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
-/** Reads the files once: what is validated, compared and sent is the same. */
-async function readLocal(dir: string): Promise<LocalFile[]> {
+/**
+ * Reads the files of a prompt's folder that a repository may hold, each once: what is checked, compared and sent is these bytes.
+ * @throws {HubError} `hub-not-a-prompt` | `hub-file-too-large` | `hub-too-many-files`
+ */
+export async function readPromptFiles(dir: string): Promise<PromptFiles> {
   const names = (await filesBelow(dir).catch(() => [])).filter((path) => promptFileLimit(path) !== undefined)
   const sized = await Promise.all(names.map(async (path) => ({ path, size: (await stat(join(dir, path))).size })))
-  const chosen = selectPromptFiles(sized, dir).map(async ({ path }) => {
-    const bytes = new Uint8Array(await readFile(join(dir, path)))
-    return { path, size: bytes.length, bytes }
-  })
-  return Promise.all(chosen)
+  const chosen = selectPromptFiles(sized, dir)
+  return new Map(await Promise.all(chosen.map(async ({ path }) => [path, new Uint8Array(await readFile(join(dir, path)))] as const)))
+}
+
+/** The files as they are compared and sent, in the order of their names. A file may have grown since it was measured. */
+function localFiles(files: PromptFiles, repo: string): LocalFile[] {
+  const local = [...files].map(([path, bytes]) => ({ path, size: bytes.length, bytes: bytes as Uint8Array<ArrayBuffer> }))
+  return selectPromptFiles(local, `What is to be pushed to ${repo}`).toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }
 
 const isSame = (local: LocalFile, { digest, size }: RemoteFile): boolean =>
@@ -100,7 +112,7 @@ const hasCode = (error: unknown, ...codes: string[]): error is HubError => error
 
 /** The branch's commit; undefined where the repository or the branch is still to be made. */
 async function findHead(
-  options: PushOptions,
+  options: PushFilesOptions,
   repo: RepoRef,
   branch: string,
 ): Promise<{ head?: string; missing?: 'repository' | 'branch' }> {
@@ -114,7 +126,7 @@ async function findHead(
 }
 
 /** Makes the repository; one that exists by now (a lost answer, another pusher) is as good. */
-async function create(options: PushOptions, repo: RepoRef): Promise<void> {
+async function create(options: PushFilesOptions, repo: RepoRef): Promise<void> {
   const parameters = { ...clientParameters(options), repo, accessToken: 'hf_replaced_by_clientParameters' }
   try {
     await viaClient(options, () =>
@@ -128,7 +140,7 @@ async function create(options: PushOptions, repo: RepoRef): Promise<void> {
   }
 }
 
-async function branchOff(options: PushOptions, repo: RepoRef, branch: string): Promise<void> {
+async function branchOff(options: PushFilesOptions, repo: RepoRef, branch: string): Promise<void> {
   try {
     await viaClient(options, () => createBranch({ ...clientParameters(options), repo, branch }))
   } catch (error) {
@@ -142,7 +154,7 @@ const defaultMessage = ({ add, change, remove }: PushPlan): string =>
     : `Update soft prompt (${[...change, ...add, ...remove].join(', ').slice(0, 150)})`
 
 async function send(
-  options: PushOptions,
+  options: PushFilesOptions,
   repo: RepoRef,
   branch: string,
   parentCommit: string,
@@ -174,12 +186,12 @@ async function send(
 }
 
 /** The plan against what the branch holds now. */
-async function compare(options: PushOptions, repo: RepoRef, head: string | undefined, local: readonly LocalFile[]): Promise<PushPlan> {
+async function compare(options: PushFilesOptions, repo: RepoRef, head: string | undefined, local: readonly LocalFile[]): Promise<PushPlan> {
   return makePlan(local, head === undefined ? [] : await listRemote(options, repo, head))
 }
 
 /** The commit was made and holds what was meant: a hub checks LFS objects only. */
-async function verify(options: PushOptions, repo: RepoRef, oid: string, local: readonly LocalFile[]): Promise<void> {
+async function verify(options: PushFilesOptions, repo: RepoRef, oid: string, local: readonly LocalFile[]): Promise<void> {
   if (isEmpty(await compare(options, repo, oid, local))) return
   throw new HubError(
     'hub-corrupt',
@@ -189,7 +201,7 @@ async function verify(options: PushOptions, repo: RepoRef, oid: string, local: r
 
 /** Sends the commit; where its answer is lost, looks whether it arrived before sending it again. */
 async function sendOnce(
-  options: PushOptions,
+  options: PushFilesOptions,
   repo: RepoRef,
   branch: string,
   head: string,
@@ -212,17 +224,14 @@ async function sendOnce(
 }
 
 /**
- * Pushes a folder. The branch afterwards holds the whole prompt, or what it held before.
- * @throws {HubError} `hub-unauthorized` | `hub-forbidden` | `hub-changed` | …, and what `validate` throws
- * @example await pushPrompt({ dir: './my-prompt', repo: 'me/t5-small-sst2', ...readHubEnvironment() })
+ * Pushes files. The branch afterwards holds the whole prompt, or what it held before.
+ * @throws {HubError} `hub-unauthorized` | `hub-forbidden` | `hub-changed` | …
  */
-export async function pushPrompt(options: PushOptions): Promise<Pushed> {
-  const { dir, branch = 'main', dryRun = false, onStep } = options
+export async function pushFiles(files: PromptFiles, options: PushFilesOptions): Promise<Pushed> {
+  const { branch = 'main', dryRun = false, onStep } = options
   const repo: RepoRef = { type: 'model', name: checkRepoId(options.repo) }
   const url = `${options.hubUrl}/${repo.name}`
-  onStep?.('reading')
-  await options.validate?.(dir)
-  const local = await readLocal(dir)
+  const local = localFiles(files, repo.name)
   if (options.token === undefined && !dryRun) throw refusedError({ method: 'POST', url, status: 401, signedIn: false })
   onStep?.('comparing')
   const found = await findHead(options, repo, branch)
@@ -245,4 +254,17 @@ export async function pushPrompt(options: PushOptions): Promise<Pushed> {
   const sent = await sendOnce(options, repo, branch, head, local, plan)
   onStep?.('done')
   return { ...result, commit: sent.oid, ...(sent.pullRequestUrl === undefined ? {} : { pullRequestUrl: sent.pullRequestUrl }) }
+}
+
+/**
+ * Pushes a folder: its files, read once.
+ * @throws {HubError} as `pushFiles`, `hub-not-a-prompt`, and what `validate` throws
+ * @example await pushPrompt({ dir: './my-prompt', repo: 'me/t5-small-sst2', ...readHubEnvironment() })
+ */
+export async function pushPrompt(options: PushOptions): Promise<Pushed> {
+  checkRepoId(options.repo)
+  options.onStep?.('reading')
+  const files = await readPromptFiles(options.dir)
+  await options.validate?.(files)
+  return pushFiles(files, options)
 }

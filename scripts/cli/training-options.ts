@@ -109,14 +109,31 @@ function sourcesOf(
  */
 export async function trainingOptions(flags: TrainFlags, signal: AbortSignal): Promise<TrainPromptOptions | ResumePromptOptions> {
   checkFlags(flags)
-  const { model, out, revision, preset, template, target, task, initText, init, seeds, engine, device, threads, resume, overwrite } = flags
+  const {
+    model,
+    out,
+    revision,
+    baseId,
+    preset,
+    template,
+    target,
+    task,
+    initText,
+    init,
+    seeds,
+    engine,
+    device,
+    threads,
+    resume,
+    overwrite,
+  } = flags
   const options = {
     out,
     recipe: choicesOf(flags),
     signal,
     ...(preset === undefined ? {} : presetOf(preset)),
     ...sourcesOf(flags, signal),
-    ...said({ revision, template, target, task, initText, seeds, engine, device, threads, overwrite, failures: flags.failures }),
+    ...said({ revision, baseId, template, target, task, initText, seeds, engine, device, threads, overwrite, failures: flags.failures }),
     ...said({
       tasks: flags.tasks === undefined ? undefined : await (await import('../../adapters/compose/read-tasks.ts')).readTasks(flags.tasks),
       labelMap: labelMapOf(flags.labelMap),

@@ -121,7 +121,12 @@ export async function road(tasks: readonly ExampleTask[], place: Place, out: Out
     await run('push', async () => {
       let sizeBytes = 0
       for (const [index, { name }] of tasks.entries()) {
-        const { plan, commit } = await pushFolder({ dir: (runs[index] as Trained).dir, repo: `${OWNER}/${name}`, ...access })
+        const { plan, commit } = await pushFolder({
+          dir: (runs[index] as Trained).dir,
+          repo: `${OWNER}/${name}`,
+          writeCard: true, // what is pulled is held against the folder
+          ...access,
+        })
         expectThat(
           commit !== undefined && plan.add.includes('adapter_model.safetensors'),
           `push of ${name}`,

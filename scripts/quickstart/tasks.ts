@@ -71,6 +71,7 @@ export async function trained(
   const bar = await out.progress(`train ${name}`, RECIPE.steps)
   const events = trainPrompt({
     model: place.model,
+    baseId: 'quickstart/t5-tiny-en',
     data: trainFile,
     dev: task.devFile,
     out: dir,

@@ -1,13 +1,14 @@
 /** The model card of a prompt, from facts. */
 import { DEFAULT_TEMPLATE, parseTemplate } from '../data/template.ts'
+import { hubIdOf, isHubId } from '../prompt/base-name.ts'
 import type { BaseModel, Baseline, Fingerprint, Metric } from '../prompt/manifest.ts'
 import { markedSections, mergeBody, renderTemplate } from './body.ts'
 import { lossChart } from './chart.ts'
 import { code, flat, hubLink, isRepoId, literal, text } from './escape.ts'
-import type { CardFacts } from './facts.ts'
+import { shownManifest, type CardFacts } from './facts.ts'
 import { splitCard } from './front-matter.ts'
 import { mergeFrontMatter, type EarlierCard } from './merge.ts'
-import { trainCommand } from './reproduce.ts'
+import { ownNames, trainCommand } from './reproduce.ts'
 import type { TrainRecipe } from '../train/recipe.ts'
 
 /** Every recipe field with its name on the card, in the order a reader asks for them. */
@@ -87,15 +88,14 @@ function shownFingerprint({ vocabSize, width, encoderLayers, decoderLayers, toke
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`
 
 /** Whether a base is named by a Hub id. A name without an owner is a folder's, unless it has a commit or is one of T5's old ids. */
-const isOnHub = ({ id, revision }: BaseModel): boolean =>
-  isRepoId(id) && (id.includes('/') || revision !== undefined || /^t5-(small|base|large|3b|11b)$/.test(id))
+const isOnHub = ({ id, revision }: BaseModel): boolean => hubIdOf(id) !== undefined || (revision !== undefined && isRepoId(id))
 
 /** Of the repository, else of the folder or bundle. */
 const nameOf = ({ repo, name }: CardFacts): string | undefined => repo?.split('/')[1] ?? name?.replace(/\.(?:tar\.gz|tgz)$/, '')
 
 export function frontMatter(facts: CardFacts): Record<string, unknown> {
-  const { base, labels, data, metrics = [] } = facts.manifest
-  const dataset = data?.name !== undefined && isRepoId(data.name) && data.name.includes('/') ? data.name : undefined
+  const { base, labels, data, metrics = [] } = shownManifest(facts.manifest)
+  const dataset = data?.name !== undefined && isHubId(data.name) ? data.name : undefined
   const task = labels && labels.length > 0 ? 'text-classification' : undefined
   const results = metrics.map(({ name, value, split, n }) => ({ type: flat(name), value, name: flat(`${name} on ${split} (n = ${n})`) }))
   const index =
@@ -158,7 +158,8 @@ function exampleOf(template: string | undefined): Example {
 
 /** What the template may use; every string in it is escaped for its place. */
 export function templateValues(facts: CardFacts): Record<string, unknown> {
-  const { manifest, repo, length, width, log } = facts
+  const { repo, length, width, log } = facts
+  const manifest = shownManifest(facts.manifest)
   const { base, labels, data, recipe, metrics = [], baselines = [], nearest = [], failures = [], checks = [], generation } = manifest
   const best = metrics[0]
   const example = exampleOf(manifest.template)
@@ -219,6 +220,7 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
     })),
     checked_texts: checks.find(({ texts }) => texts !== undefined)?.texts ?? '',
     command: trainCommand(manifest) ?? '',
+    own_names: ownNames(manifest).map(code).join(', '),
     together: manifest.recipe?.['together'] !== undefined,
     prompt_name: literal(nameOf(facts) ?? 'prompt'),
     best_step: manifest.bestStep ?? '',
@@ -232,7 +234,7 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
     prompt_ref: literal(place),
     adapter_ref: literal(`${place}/adapter_model.safetensors`),
     // A base that is no Hub id was a folder: the same has to be given again.
-    base_option: named && isOnHub(base) ? '' : `, { base: ${literal(named ? `./${base.id.replace(/^\.\//, '')}` : './t5')} }`,
+    base_option: named && isOnHub(base) ? '' : `, { base: ${literal(named ? `./${base.id}` : './t5')} }`,
     repo_ref: repo === undefined ? '' : literal(repo),
     base_ref: literal(base.id),
     input: example.call,

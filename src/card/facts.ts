@@ -1,4 +1,5 @@
 /** What a card may say: only what the manifest, the log and the adapter itself hold. */
+import { isPath, shownBase } from '../prompt/base-name.ts'
 import type { Manifest, Metric } from '../prompt/manifest.ts'
 
 export interface LossPoint {
@@ -33,6 +34,12 @@ export interface CardFacts {
   /** What the author says of licence and language; nothing else can know. */
   readonly license?: string
   readonly language?: readonly string[]
+}
+
+/** A manifest as others may see it: its base by Hub id or folder's name, never by a path on the author's disk. */
+export function shownManifest(manifest: Manifest): Manifest {
+  const { id, onnxId, ...base } = manifest.base
+  return { ...manifest, base: { id: shownBase(id), ...(onnxId === undefined || isPath(onnxId) ? {} : { onnxId }), ...base } }
 }
 
 /** Lines that are not a point (cut by a crash, or of a newer version) are passed over. */

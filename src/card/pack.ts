@@ -1,4 +1,5 @@
 /** The card of a pack: several prompts in one folder or bundle, side by side. */
+import { canonicalBase } from '../prompt/base-name.ts'
 import { renderTemplate } from './body.ts'
 import { frontMatter, mergeCard, templateValues } from './card.ts'
 import { code, literal, text } from './escape.ts'
@@ -46,9 +47,9 @@ function packFrontMatter({ prompts, license, language }: PackFacts): Record<stri
 function packValues({ name, isBundle, prompts }: PackFacts): Record<string, unknown> {
   const rows = prompts.slice(0, MAX_PROMPTS).map((member) => ({ member, values: templateValues(member.facts) }))
   const [first] = rows
-  const base = first?.member.facts.manifest.base.id ?? ''
+  const base = canonicalBase(first?.member.facts.manifest.base.id ?? '')
   // One base is loaded at a time.
-  const together = rows.filter(({ member }) => member.facts.manifest.base.id === base).slice(0, MAX_LOADED)
+  const together = rows.filter(({ member }) => canonicalBase(member.facts.manifest.base.id) === base).slice(0, MAX_LOADED)
   const place = (member: string): string => (isBundle ? `./${name}#${member}` : `./${name}/${member}`)
   return {
     title: text(name.replace(/\.(?:tar\.gz|tgz)$/, '')),

@@ -1,4 +1,5 @@
 /** The command that trains a prompt again, from its manifest: one line for a shell, or nothing where a fact is missing. */
+import { hubIdOf, shownBase } from '../prompt/base-name.ts'
 import type { DataFacts, Manifest } from '../prompt/manifest.ts'
 import { makeRecipe, type TrainRecipe } from '../train/recipe.ts'
 import { flat } from './escape.ts'
@@ -59,9 +60,16 @@ function dataFlags({ data, dev, recipe }: Manifest): string[] | undefined {
   return rows
 }
 
+/** Names in the command that are files and folders of its author's: whoever runs it elsewhere puts the paths of their own there. */
+export function ownNames({ base, data, dev }: Manifest): string[] {
+  const files = [data, dev].flatMap((facts) => (facts?.name === undefined || isHubSplit(facts) ? [] : [facts.name]))
+  return [...new Set([...(hubIdOf(base.id) === undefined ? [shownBase(base.id)] : []), ...files])]
+}
+
 /** `soft-prompts train …`, which gives the same prompt on the same engine and rows (near it, where several were trained together); undefined where it would not. */
 export function trainCommand(manifest: Manifest): string | undefined {
-  const { base, recipe, template, labels, task } = manifest
+  const { recipe, template, labels, task } = manifest
+  const base = { ...manifest.base, id: shownBase(manifest.base.id) }
   const rows = dataFlags(manifest)
   if (recipe === undefined || rows === undefined || base.id.trim() === '' || recipe.init === 'prompt') return undefined
   const usual: Readonly<Record<string, unknown>> = { ...makeRecipe() }

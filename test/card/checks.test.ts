@@ -132,7 +132,7 @@ describe('card --check', () => {
     const mine = join(dir, 'mine')
     const before = await readFile(join(mine, 'soft_prompt.json'))
     await expect(writeCard(mine, { check: folderOf('tiny-t5-v10') })).rejects.toMatchObject({ code: 'prompt-base' })
-    await expect(writeCard(mine, { check: join(dir, 'none') })).rejects.toMatchObject({ code: 'base-no-onnx' })
+    await expect(writeCard(mine, { check: join(dir, 'none') })).rejects.toMatchObject({ code: 'base-missing' })
     expect(await readFile(join(mine, 'soft_prompt.json'))).toEqual(before)
     // One product of the encoder gives no number; rows and final norm are those of the base.
     const model = floatModel()

@@ -65,16 +65,24 @@ const withManifestless = async (seed = 1): Promise<string> => {
 }
 
 describe('commands', () => {
-  it('push writes the card, sends, and sends nothing the second time; pull brings the same', async () => {
+  it('push sends a card of its own, leaves the folder alone, and sends nothing the second time; pull brings the same', async () => {
     const dir = await withManifestless()
-    const first = await run(push, dir, 'me/sst2', '--license', 'apache-2.0', '--language', 'en')
-    expect(first).toMatchObject({ code: 0, text: expect.stringContaining('wrote README.md') })
+    const said = ['--license', 'apache-2.0', '--language', 'en']
+    const before = await readFiles(dir)
+    const first = await run(push, dir, 'me/sst2', ...said)
+    expect(first).toMatchObject({ code: 0, text: expect.not.stringContaining('wrote') })
+    expect(await readFiles(dir)).toEqual(before)
     expect(first.text).toMatch(/\+ adapter_model\.safetensors\n[\s\S]*Sent 5 files, [\d.]+ KB: .*me\/sst2\/tree\/main at [0-9a-f]{40}\./)
-    expect(await readFile(join(dir, 'README.md'), 'utf8')).toMatch(
-      /^license: apache-2.0\nlanguage:\n {2}- en\n[\s\S]*loadPrompted\("me\/sst2"\)/m,
-    )
-    const again = await run(push, dir, 'me/sst2')
+    const again = await run(push, dir, 'me/sst2', ...said)
     expect(again.text).toMatch(/^Nothing changed: /)
+    const card = join(home, 'card')
+    await run(pull, 'me/sst2', '--out', card)
+    const sent = await readFile(join(card, 'README.md'), 'utf8')
+    expect(sent).toMatch(/^license: apache-2.0\nlanguage:\n {2}- en\n[\s\S]*loadPrompted\("me\/sst2"\)/m)
+    // Asked to, it writes what it sends.
+    const written = await run(push, dir, 'me/sst2', ...said, '--write-card')
+    expect(written.text).toMatch(/^wrote README\.md\nNothing changed: /)
+    expect(await readFile(join(dir, 'README.md'), 'utf8')).toBe(sent)
     const out = join(home, 'out')
     const pulled = await run(pull, 'me/sst2', '--out', out)
     expect(pulled.text).toContain(out)
@@ -97,11 +105,12 @@ describe('commands', () => {
 
   it('takes and makes bundles, and pushes nothing offline', async () => {
     const dir = await withManifestless()
-    await run(push, dir, 'me/sst2')
+    await run(push, dir, 'me/sst2', '--write-card')
     const bundle = join(home, 'sst2.tar.gz')
     expect((await run(pull, 'me/sst2', '--bundle', bundle)).code).toBe(0)
     const pushed = await run(push, bundle, 'me/copy', '--keep-card')
     expect(pushed.text).toContain('+ adapter_model.safetensors')
+    expect((await run(push, bundle, 'me/copy', '--write-card')).text).toContain('[card-bundle]')
     const out = join(home, 'copy')
     await run(pull, 'me/copy', '--out', out)
     const before = await readFiles(dir)

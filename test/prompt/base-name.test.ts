@@ -45,7 +45,7 @@ describe('the name of a base model', () => {
   it('knows the width of well-known bases, and of no other', () => {
     const known = ['t5-small', 'google-t5/t5-base', 'google-t5/t5-11b', 'google/flan-t5-xl', 'google/t5-xxl-lm-adapt', 'google/mt5-small']
     expect(known.map(knownWidth)).toEqual([512, 768, 1024, 2048, 4096, 512])
-    for (const other of ['me/t5-small', 'google/t5-efficient-base', 'google/byt5-small', 'google-t5/t5-xl', 'google/t5-base', 't5', ''])
-      expect(knownWidth(other), other).toBeUndefined()
+    const others = ['me/t5-small', 'google/t5-efficient-base', 'google/byt5-small', 'google-t5/t5-xl', 'google/t5-base', 't5', '']
+    expect(others.filter((name) => knownWidth(name) !== undefined)).toEqual([])
   })
 })

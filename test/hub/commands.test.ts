@@ -75,9 +75,9 @@ describe('commands', () => {
     expect(first.text).toMatch(/\+ adapter_model\.safetensors\n[\s\S]*Sent 5 files, [\d.]+ KB: .*me\/sst2\/tree\/main at [0-9a-f]{40}\./)
     const again = await run(push, dir, 'me/sst2', ...said)
     expect(again.text).toMatch(/^Nothing changed: /)
-    const card = join(home, 'card')
-    await run(pull, 'me/sst2', '--out', card)
-    const sent = await readFile(join(card, 'README.md'), 'utf8')
+    const withCard = join(home, 'card')
+    await run(pull, 'me/sst2', '--out', withCard)
+    const sent = await readFile(join(withCard, 'README.md'), 'utf8')
     expect(sent).toMatch(/^license: apache-2.0\nlanguage:\n {2}- en\n[\s\S]*loadPrompted\("me\/sst2"\)/m)
     // Asked to, it writes what it sends.
     const written = await run(push, dir, 'me/sst2', ...said, '--write-card')

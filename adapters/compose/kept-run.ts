@@ -18,6 +18,7 @@ const STANDARD_INPUT = '-'
 export interface KeptOptions extends Partial<TrainTask>, Pick<OpenEngineOptions, 'device' | 'threads' | 'memory'> {
   readonly model?: string
   readonly revision?: string
+  readonly baseId?: string
   readonly tasks?: Readonly<Record<string, Partial<TrainTask>>>
   readonly seeds?: number
   readonly recipe?: RecipeChoices

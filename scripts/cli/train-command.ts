@@ -44,6 +44,7 @@ const FLAGS: {
 } = {
   model: text('model'),
   revision: text('revision'),
+  baseId: text('base-id'),
   data: split('data'),
   dev: split('dev'),
   template: text('template'),

@@ -140,8 +140,8 @@ export const train: Command = command({
     Output: ['out', 'overwrite', 'task'],
   },
   examples: [
-    'soft-prompts train --model google-t5/t5-small --data reviews.jsonl --dev dev.jsonl --out my-prompt',
     'soft-prompts train --model ./t5 --data reviews.jsonl --hold-out 200 --out my-prompt --quick',
+    'soft-prompts train --model google-t5/t5-small --data reviews.jsonl --dev dev.jsonl --out my-prompt',
     'soft-prompts train --model google/t5-base-lm-adapt --dataset nyu-mll/glue --config sst2 --dev-split validation --preset sst2 --out sst2',
     'soft-prompts train --model ./t5 --data mail.csv --template "subject: {subject} text: {body}" --target folder --out mail',
     'soft-prompts train --resume --out my-prompt',

@@ -116,6 +116,14 @@ export function commandLine(command: Command): Cli {
 /** A reader that has seen enough (`| head`) is no error. */
 const closed = (error: NodeJS.ErrnoException): never => process.exit(error.code === 'EPIPE' ? 0 : 1)
 
+/** An error's message, with the flags of the options that it is about. */
+async function spoken({ message, facts }: SoftPromptError): Promise<string> {
+  const options = facts['options']
+  if (!Array.isArray(options)) return message
+  const { withFlags } = await import('./option-flags.ts')
+  return withFlags(message, options as string[])
+}
+
 /** Parses and runs; resolves to the exit code and never throws. */
 export async function main(cli: Cli, argv: readonly string[]): Promise<number> {
   process.stdout.off('error', closed).on('error', closed)
@@ -127,7 +135,9 @@ export async function main(cli: Cli, argv: readonly string[]): Promise<number> {
     const debug = argv.includes('--debug')
     const stack = debug && error instanceof Error ? error.stack : undefined
     const text =
-      error instanceof SoftPromptError ? `error: ${error.message} [${error.code}]` : `error: ${String(error)} (--debug prints the stack)`
+      error instanceof SoftPromptError
+        ? `error: ${await spoken(error)} [${error.code}]`
+        : `error: ${String(error)} (--debug prints the stack)`
     process.stderr.write(`${printable(stack ?? text)}\n`)
     return 1
   }

@@ -1,7 +1,7 @@
 /** Names of a training's options as the flags that make them: the core speaks of options, a command of its flags. */
 import { RECIPE_FLAGS } from '../../src/card/reproduce.ts'
 
-const FLAGS: Readonly<Record<string, string | null>> = { ...RECIPE_FLAGS, labelMap: 'label-map' }
+const FLAGS: Readonly<Record<string, string | null>> = { ...RECIPE_FLAGS, initText: 'init-text', init: 'init', labelMap: 'label-map' }
 
 /** A message with the flags of what it is about: `Take smaller batches (--batch, --accumulate).` */
 export function withFlags(message: string, options: readonly string[] = []): string {

@@ -45,9 +45,9 @@ export function presetOf(name: string): Preset {
   if (preset) return preset
   throw new ConfigError(
     'preset-unknown',
-    `No preset "${name}". Known: ${Object.keys(PRESETS).join(', ')}; or give --template, --target and --label-map.`,
+    `No preset "${name}". Known: ${Object.keys(PRESETS).join(', ')}; or give template, target and label map yourself.`,
     {
-      facts: { name },
+      facts: { name, options: ['template', 'target', 'labelMap'] },
     },
   )
 }

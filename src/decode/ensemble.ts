@@ -19,7 +19,7 @@ export function joinAnswers(answers: readonly RowAnswer[], how: Ensemble): Requi
       if (labels.length === 0 || labelsOf({ labels }) !== known) {
         throw new ConfigError(
           'ensemble-labels',
-          'The mean needs prompts that score the same labels; join them by vote, or give --labels where the command takes them.',
+          'The mean needs prompts that score the same labels; join them by vote, or name the labels.',
         )
       }
       for (const { label, score } of labels) give(label, score)

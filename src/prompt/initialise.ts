@@ -49,13 +49,17 @@ export function initialise({ kind, length, table, words: given = [], prompt, see
   const words = given.filter((ids) => ids.length > 0)
   if (kind === 'text') {
     const [ids] = words
-    if (!ids) throw new ConfigError('init-labels', 'Text initialisation needs a text, and there is none. Give one, or take --init vocab.')
+    if (!ids)
+      throw new ConfigError('init-labels', 'Text initialisation needs a text, and there is none. Give one, or begin from the vocabulary.', {
+        facts: { options: ['initText', 'init'] },
+      })
     return tensor('F32', [length, width], table.rows(Array.from({ length }, (_, row) => ids[row % ids.length] as number)))
   }
   if (kind === 'labels' && words.length === 0) {
     throw new ConfigError(
       'init-labels',
-      'Label initialisation needs label words, and the data has none that repeat. Name them, or take --init vocab.',
+      'Label initialisation needs label words, and the data has none that repeat. Name them, or begin from the vocabulary.',
+      { facts: { options: ['labels', 'init'] } },
     )
   }
   const rows = table.rows(sample(random, Math.min(COMMON_PIECES, table.vocabSize), length))

@@ -3,6 +3,7 @@ import type { EncodedExample } from '../data/examples.ts'
 import { answerRows, type AnswerRowsOptions } from '../decode/answer.ts'
 import type { Failure, Metric } from '../prompt/manifest.ts'
 import { tensor } from '../tensor/tensor.ts'
+import type { Advice } from './advice.ts'
 import { accuracy, exactMatch, macroF1, squad } from './metrics.ts'
 
 export interface EvaluateOptions extends Omit<AnswerRowsOptions, 'rows'> {
@@ -15,7 +16,7 @@ export interface Evaluated {
   readonly metrics: readonly Metric[]
   /** What was answered, row by row. */
   readonly predictions: readonly string[]
-  readonly warnings: readonly { readonly code: string; readonly message: string }[]
+  readonly warnings: readonly Advice[]
 }
 
 /** Evaluates a prompt [P, D], or the bare model. */
@@ -80,7 +81,8 @@ function outside(predictions: readonly string[], expected: readonly string[]): E
   return [
     {
       code: 'answers-not-labels',
-      message: `${others.length} of ${predictions.length} generated answers are none of the ${answers.size} that the rows ask for, as ${JSON.stringify(others[0])}. Common in the first few hundred steps; label scoring (name the labels, without --generate) only ever answers with one of them.`,
+      message: `${others.length} of ${predictions.length} generated answers are none of the ${answers.size} that the rows ask for, as ${JSON.stringify(others[0])}. Common in the first few hundred steps; label scoring only ever answers with one of them: name the labels.`,
+      options: ['labels'],
     },
   ]
 }

@@ -4,7 +4,7 @@ import type { EncodedExample } from '../data/examples.ts'
 import { ConfigError, DataError } from '../errors.ts'
 import type { Failure, Metric } from '../prompt/manifest.ts'
 import { mixSeeds } from '../tensor/random.ts'
-import { adviseEnd } from './advice.ts'
+import { adviseEnd, type Advice } from './advice.ts'
 import { planBatches, type BatchPlan } from './batches.ts'
 import type { FinishReason, LogLine, TrainEvent } from './events.ts'
 import { clipNorm } from './optimizer.ts'
@@ -26,7 +26,7 @@ export type GradientStep = (batch: TrainBatch, prompt: Float32Array /* [P, D] */
 export interface Evaluation {
   /** The first metric decides which step is best; higher is better. */
   readonly metrics: readonly Metric[]
-  readonly warnings?: readonly { readonly code: string; readonly message: string }[]
+  readonly warnings?: readonly Advice[]
   /** A row that was answered wrongly. */
   readonly wrong?: Failure
   /** What it took, where the loop's clock does not show it. */
@@ -157,8 +157,8 @@ export async function* trainLoop(options: TrainOptions): AsyncGenerator<TrainEve
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
       throw new ConfigError(
         'training-diverged',
-        `Training diverged at step ${state.step + 1}: loss ${loss / tokens}, gradient norm ${norm}. Lower the learning rate (now ${recipe.learningRate}) or clip the gradient; --resume goes on from the last checkpoint only with the same recipe.`,
-        { facts: { step: state.step + 1 } },
+        `Training diverged at step ${state.step + 1}: loss ${loss / tokens}, gradient norm ${norm}. Lower the learning rate (now ${recipe.learningRate}) or clip the gradient, and train anew: the last checkpoint goes on with the same recipe only.`,
+        { facts: { step: state.step + 1, options: ['learningRate', 'clipNorm'] } },
       )
     }
     if (first) {
@@ -232,5 +232,5 @@ function* evaluated({ metrics, warnings = [] }: Evaluation, state: TrainState, l
   state.stale = best ? 0 : state.stale + 1
   yield { type: 'log', line: { step: state.step, metrics } }
   yield { type: 'evaluated', step: state.step, metrics, best, leftMs }
-  for (const { code, message } of warnings) yield { type: 'warning', code, message, step: state.step }
+  for (const advice of warnings) yield { type: 'warning', step: state.step, ...advice }
 }

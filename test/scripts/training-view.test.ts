@@ -111,6 +111,11 @@ describe('a useless run', () => {
     ['no field in the template', ['--template', 'no field'], /names no field.*\[template-no-field\]/],
     ['rows to evaluate on named twice', ['--hold-out', '4', '--dev', 'x'], /named twice, by --dev and --hold-out.*\[dev-twice\]/],
     ['rows to train on named twice', ['--tasks', 'x'], /named twice, by --data and --tasks.*\[data-twice\]/],
+    [
+      'no label words to begin from',
+      ['--init', 'labels', '--generate'],
+      /begin from the vocabulary \(--labels, --init\)\. \[init-labels\]/,
+    ],
     ['a label map that is none', ['--label-map', '["a"]'], /--label-map is no object.*\[label-map\]/],
   ])('is refused: %s', async (_, more, words) => {
     const { code, stderr } = await trained('refused', 'mood.jsonl', ...more)

@@ -1,10 +1,13 @@
-"""How t5-tiny-en was made, from text to weights: tokenizer, embeddings start, span corruption, LM adaptation, conclusions of reviews, choosing between words.
+"""How to make a model like t5-tiny-en, from text to weights: tokenizer, embeddings start, span corruption, LM adaptation, conclusions of reviews, choosing between words.
 
 Needs torch, transformers and sentencepiece (bench/peers/setup.sh installs them) and a folder with
   text.jsonl     [source, text] a line: unlabeled English (README.md lists it)
   reviews.jsonl  [rating 1-10, text] a line: film reviews
 Each stage reads what the one before it left there: `python train.py FOLDER tokenizer`, then `chunks`, `embeddings`, `pretrain 42`, `conclude 13`, `choose 24`
-(the number is minutes of two CPU cores; the learning rate ends with them)."""
+(the number is minutes of two CPU cores; the learning rate ends with them).
+
+`python train.py FOLDER --smoke` writes a scrap of made-up text into an empty folder and runs all stages on it, small and for seconds: whether this file runs, and
+nothing more. The weights beside this file were made by the same steps in several sittings, before they were written down here in one piece: README.md says what differs."""
 import json
 import random
 import re
@@ -20,12 +23,20 @@ import torch.nn.functional as F
 from transformers import GenerationConfig, T5Config, T5ForConditionalGeneration, T5TokenizerFast
 from transformers.models.t5.modeling_t5 import T5Attention
 
+if len(sys.argv) < 3:
+    sys.exit(__doc__)
 FOLDER, STAGE, MINUTES = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
 MODEL = FOLDER / "model"
-PIECES, WIDTH, CHUNK, HELD_OUT, SENTINEL, EOS = 8000, 192, 88, 768, 8099, 1
+SMOKE = STAGE == "--smoke"
+WIDTH, CHUNK, EOS = 192, 88, 1
+# Pieces of the tokenizer; chunks and reviews kept apart; pieces too common to be asked for, and those behind which none is taken for a random word.
+PIECES, HELD_OUT, HELD_REVIEWS, COMMON, RARE = (400, 8, 20, 20, 400) if SMOKE else (8000, 768, 600, 160, 5000)
+SENTINEL = PIECES + 99
+# Chunks sorted together by length, tokens of a batch of them; processors.
+POOL, BATCH_TOKENS, THREADS = (32, 256, 1) if SMOKE else (1024, 2816, 2)
 SHAPE = dict(d_model=WIDTH, d_kv=48, d_ff=256, num_layers=4, num_decoder_layers=4, num_heads=4, feed_forward_proj="gated-gelu")
 SHORT_SOURCES = ("mr", "sst", "subj", "custrev")  # review sentences without labels, already split as SST-2 is: they enter three times
-torch.set_num_threads(2)
+torch.set_num_threads(THREADS)
 
 
 # ---- text ----
@@ -318,10 +329,10 @@ def pretrain():
 
     while training.done() < 1:
         # Pools of 1,024 chunks, sorted by length, cut into batches of about 2,816 padded tokens.
-        pool, order = order[:1024], np.roll(order, -1024)
+        pool, order = order[:POOL], np.roll(order, -POOL)
         pool, batches = pool[np.argsort(lengths[pool])[::-1]], []
         while len(pool):
-            count = max(1, 2816 // max(int(lengths[pool[0]]), 20))
+            count = max(1, BATCH_TOKENS // max(int(lengths[pool[0]]), 20))
             batches.append(pool[:count])
             pool = pool[count:]
         for index in rng.permutation(len(batches)):
@@ -370,11 +381,12 @@ def conclude_example(rng, encode, reviews, split_share, conclusion_share):
 def held_reviews():
     reviews = read_lines("reviews.jsonl")
     random.Random(3).shuffle(reviews)
-    return reviews[:600], reviews[600:]
+    return reviews[:HELD_REVIEWS], reviews[HELD_REVIEWS:]
 
 
 def go_on(log, make_example, batch, **rates):
     """Trains the saved model on examples made as they are needed, batched by length."""
+    batch = 4 if SMOKE else batch
     rng = random.Random(3)
     training = Training(T5ForConditionalGeneration.from_pretrained(MODEL, dtype=torch.float32), log, warmup=60, **rates)
     while training.done() < 1:
@@ -417,8 +429,8 @@ class Choosing:
         self.questions = [text for source, text in read_lines("text.jsonl") if source == "trec"]
         self.pairs = [[self.encode(word) for word in pair.split("/")] for pair in PAIRS.split()]
         self.question_words = [self.encode(word)[0] for word in ("who", "where", "when", "how", "why", "what", "which")]
-        # Whole words past the 160 commonest pieces.
-        self.is_word = [i >= 160 and bool(re.fullmatch(r"▁[A-Za-z]{3,}", piece)) for i, piece in enumerate(spelled)]
+        # Whole words past the commonest pieces.
+        self.is_word = [i >= COMMON and bool(re.fullmatch(r"▁[A-Za-z]{3,}", piece)) for i, piece in enumerate(spelled)]
         self.goes_on = [bool(re.match(r"[A-Za-z']", piece)) for piece in spelled]
         self.others = []
 
@@ -429,7 +441,7 @@ class Choosing:
         """The options in random order, often among other words, as the vocabulary rows of a prompt are."""
         rows = [piece for option in rng.sample(options, len(options)) for piece in option]
         if rng.random() < 0.6:
-            rows += [rng.randrange(3, 5000) for _ in range(rng.choice([4, 8, 12, 16, 18]))]
+            rows += [rng.randrange(3, RARE) for _ in range(rng.choice([4, 8, 12, 16, 18]))]
         return rows[:24]
 
     def missing_word(self, rng):
@@ -442,7 +454,7 @@ class Choosing:
         options, count = [ids[at]], rng.choice([2, 2, 3, 4])
         self.others = (self.others + [ids[rng.choice(words)]])[-4000:]
         while len(options) < count:
-            other = rng.choice(self.others) if len(self.others) > 100 else rng.randrange(200, 5000)
+            other = rng.choice(self.others) if len(self.others) > 100 else rng.randrange(COMMON + 40, RARE)
             if other not in options:
                 options.append(other)
         gap = [] if rng.random() < 0.7 else [SENTINEL]
@@ -481,6 +493,43 @@ def choose():
     go_on("loss_log_choose.jsonl", Choosing().example, batch=96, matrix_rate=0.012, vector_rate=0.0015, embedding_rate=0.0015)
 
 
+# ---- a smoke run ----
+
+
+def write_scrap():
+    """Words of this folder's README in random order, with the kinds of lines that the stages look for."""
+    rng = random.Random(0)
+    words = sorted(set(re.findall(r"[A-Za-z]{2,}", (Path(__file__).parent / "README.md").read_text(encoding="utf-8"))))
+    phrase = lambda count: " ".join(rng.choice(words) for _ in range(count))
+    text = lambda lines: " ".join(f"{phrase(9).capitalize()}, {phrase(3)}." for _ in range(lines))
+    rows = [[source, text(6)] for source in ("imdb", "brown", "mr") for _ in range(120)]
+    rows += [["trec", f"{word} is the {phrase(4)} ?"] for word in ("what", "who", "where", "when") for _ in range(20)]
+    reviews = [[rng.randint(1, 10), text(5)] for _ in range(100)]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, lines in (("text.jsonl", rows), ("reviews.jsonl", reviews)):
+        if (FOLDER / name).exists():
+            sys.exit(f"{FOLDER / name} is there already: a smoke run wants an empty folder")
+        (FOLDER / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def smoke():
+    global MINUTES
+    write_scrap()
+    MINUTES = 0.02
+    for name, stage in STAGES.items():
+        stage()
+        print(f"{name} ok", flush=True)
+    model = T5ForConditionalGeneration.from_pretrained(MODEL)
+    ids = pieces().encode("a smoke run") + [EOS]
+    print("answer", model.generate(torch.tensor([ids]), max_new_tokens=3).tolist()[0])
+
+
 STAGES = dict(tokenizer=make_tokenizer, chunks=make_chunks, embeddings=make_embeddings, pretrain=pretrain, conclude=conclude, choose=choose)
+TIMED = ("pretrain", "conclude", "choose")
 if __name__ == "__main__":
-    STAGES[STAGE]()
+    if SMOKE:
+        smoke()
+    elif STAGE not in STAGES or (STAGE in TIMED and MINUTES <= 0):
+        sys.exit(f"stages: {', '.join(STAGES)}; {', '.join(TIMED)} want a number of minutes. Got: {' '.join(sys.argv[2:])}")
+    else:
+        STAGES[STAGE]()

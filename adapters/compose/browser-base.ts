@@ -1,6 +1,7 @@
 /** A base model in memory, from addresses or bytes: `config.json`, `model.safetensors`, `tokenizer.json`. For pages. */
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { ConfigError, FormatError, HubError } from '../../src/errors.ts'
+import { folderName, isHubId } from '../../src/prompt/base-name.ts'
 import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
 import { parseT5Config, type T5Config } from '../../src/t5/config.ts'
 import { embeddingNames } from '../../src/t5/names.ts'
@@ -85,7 +86,13 @@ export async function fetchBase(address: string, onBytes: (done: number, of: num
     text('tokenizer_config.json').catch(() => '{}'),
     get('model.safetensors').then((response) => readBytes(response, onBytes)),
   ])
-  return openBase(folder.split('/').at(-1) as string, { config, tokenizer, tokenizerConfig, weights })
+  return openBase(idAt(folder), { config, tokenizer, tokenizerConfig, weights })
+}
+
+/** The Hub id in an address such as https://huggingface.co/google-t5/t5-small/resolve/main, else the folder's name. */
+function idAt(folder: string): string {
+  const id = /\/([^/]+\/[^/]+)\/resolve\/[^/]+$/.exec(folder)?.[1]
+  return id !== undefined && isHubId(id) ? id : folderName(folder)
 }
 
 async function readBytes(response: Response, onBytes: (done: number, of: number) => void): Promise<Uint8Array> {

@@ -224,7 +224,7 @@ async function sendOnce(
 }
 
 /**
- * Pushes files. The branch afterwards holds the whole prompt, or what it held before.
+ * Pushes files as they are; what a prompt's may say is the caller's part (compose/push.ts). The branch afterwards holds the whole prompt, or what it held before.
  * @throws {HubError} `hub-unauthorized` | `hub-forbidden` | `hub-changed` | …
  */
 export async function pushFiles(files: PromptFiles, options: PushFilesOptions): Promise<Pushed> {

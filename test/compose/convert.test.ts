@@ -122,8 +122,46 @@ describe('convert', () => {
     const fingerprint = { version: 1, vocabSize: 9, width: 24 } as const
     const known = { ...prompt, manifest: { ...prompt.manifest, base: { id: 'a/b', revision: 'c', fingerprint } } }
     await writeFilesInto(at('known'), await formatArtifact(known, { sha256 }))
-    await convertPrompt(at('known'), at('moved'), { base: 'x/y' })
+    const { prompts } = await convertPrompt(at('known'), at('moved'), { base: 'x/y' })
     expect((await openPrompt(at('moved'))).manifest.base).toEqual({ id: 'x/y' })
+    expect(prompts[0]?.notes?.[0]).toMatch(/now called x\/y, in place of a\/b; its commit and fingerprint.* left out/)
+  })
+
+  it('a folder’s model gets its name and keeps its fingerprint; nothing else of the files changes', async () => {
+    const prompt = await openPrompt(await artifact('one'))
+    const fingerprint = { version: 1, vocabSize: 9, width: 24 } as const
+    for (const id of ['base', '/kaggle/working/t5', 't5-small']) {
+      const local = { ...prompt, manifest: { ...prompt.manifest, base: { id, onnxId: '/kaggle/onnx', fingerprint } } }
+      await writeFilesInto(at('local'), await formatArtifact(local, { sha256, heads: 4, layers: 3 }))
+      const { prompts } = await convertPrompt(at('local'), at('named'), { baseId: 't5-small', overwrite: true })
+      expect((await openPrompt(at('named'))).manifest).toEqual({
+        ...local.manifest,
+        base: { id: 'google-t5/t5-small', fingerprint },
+        files: expect.anything(),
+      })
+      expect(prompts[0]?.notes).toEqual([
+        `The base model is now called google-t5/t5-small, in place of ${id}.`,
+        expect.stringContaining('google-t5/t5-small is 512 wide and this prompt 24'),
+      ])
+      const config = (name: string): Promise<unknown> =>
+        readFile(at(`${name}/adapter_config.json`), 'utf8').then((text) => JSON.parse(text))
+      expect(await config('named')).toEqual({ ...((await config('local')) as object), base_model_name_or_path: 'google-t5/t5-small' })
+    }
+  })
+
+  it('a path becomes its last part, and that is said', async () => {
+    const prompt = await openPrompt(await artifact('one'))
+    const local = { ...prompt, manifest: { ...prompt.manifest, base: { id: 'C:\\Users\\me\\t5' } } }
+    await writeFilesInto(at('local'), await formatArtifact(local, { sha256 }))
+    for (const to of ['named', 'named.tar.gz']) {
+      const { prompts } = await convertPrompt(at('local'), at(to))
+      expect(prompts[0]?.notes?.[0]).toMatch(/now called t5, in place of C:.*--base-id OWNER\/NAME/)
+      expect((await openPrompt(at(to))).manifest.base).toEqual({ id: 't5' })
+    }
+    const half = await convertPrompt(at('local'), at('half'), { dtype: 'F16' })
+    expect(half.prompts[0]?.notes?.[0]).toContain('now called t5')
+    for (const baseId of ['./t5', 't5', '', '~/t5'])
+      await expect(convertPrompt(at('local'), at('x'), { baseId })).rejects.toMatchObject({ code: 'base-id' })
   })
 
   it('replaces only what it is told to, and leaves nothing of the old prompt', async () => {

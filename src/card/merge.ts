@@ -77,7 +77,7 @@ const task: Merge = (one, name, value, earlier) => {
 }
 
 /** A figure as we name it: `accuracy on dev (n = 200)`, cut where it is too long for a card. */
-const OUR_FIGURE = / on .*\(n = \d+\)$|^.{500,}…$/s
+const OUR_FIGURE = /(?:^| )on .*\(n = \d+\)$|^.{500,}…$/s
 
 const isOurMetric = (metric: unknown): boolean =>
   isMap(metric) && OUR_FIGURE.test(String(isScalar(metric.get('name', true)) ? metric.get('name') : ''))

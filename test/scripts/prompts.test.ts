@@ -42,7 +42,8 @@ describe('inspect, verify, convert', () => {
       errors.push(code === 0 ? '' : stderr)
       expect(readdirSync(dir, { recursive: true }).filter((file) => String(file).includes('+'))).toEqual([])
     }
-    expect(errors.length).toBeGreaterThan(3)
+    // Refused where it is written and where it is renamed, at least; then it was done.
+    expect(errors.length).toBeGreaterThan(2)
     for (const error of errors.slice(0, -1)) expect(error).toMatch(/full.* cannot be written \(ENOSPC.* \[disk-write\]/)
   })
 

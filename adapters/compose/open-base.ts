@@ -9,6 +9,7 @@ import type { WeightTable } from '../../src/tensor/weights.ts'
 import { parseT5Config, type T5Config } from '../../src/t5/config.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
+import { placeOfAddress } from '../hub/named-place.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { openHubModel, type HubModelOptions } from './open-hub-model.ts'
 
@@ -40,8 +41,18 @@ const isFolder = async (path: string): Promise<boolean> =>
     () => false,
   )
 
-/** The newest snapshot of a Hub id in the cache: the one that `main` names, else any. */
+/** A snapshot of a Hub id in the cache: under the id, or T5's name without an owner, by which Python may have fetched it. */
 async function cachedSnapshot(id: string, revision: string | undefined): Promise<{ dir: string; revision: string } | undefined> {
+  const bare = id.split('/').at(-1) as string
+  for (const name of hubIdOf(bare) === id ? [id, bare] : [id]) {
+    const found = await newestSnapshot(name, revision)
+    if (found && (await hasWeights(found.dir))) return found
+  }
+  return undefined
+}
+
+/** The newest snapshot under a name: the one that `main` names, else any. */
+async function newestSnapshot(id: string, revision: string | undefined): Promise<{ dir: string; revision: string } | undefined> {
   const repo = join(readHubEnvironment().cacheDir, `models--${id.replaceAll('/', '--')}`)
   const named = await readFile(join(repo, 'refs', revision ?? 'main'), 'utf8').catch(() => revision ?? '')
   const snapshots: string[] = await readdir(join(repo, 'snapshots')).catch(() => [])
@@ -61,8 +72,8 @@ async function hasWeights(dir: string): Promise<boolean> {
 export type FoundBase = Pick<Base, 'id' | 'dir' | 'revision' | 'isLocal'>
 
 /**
- * Finds the folder of a base model: a folder as it stands, a Hub id in the shared cache, else fetched from the Hub. T5's names without an owner are Hub ids too.
- * @throws {ConfigError} `base-missing` | `base-id`; {HubError} where the Hub says no
+ * Finds the folder of a base model: a folder as it stands, a Hub id in the shared cache, else fetched from the Hub. T5's names without an owner and addresses of the Hub's pages are Hub ids too.
+ * @throws {ConfigError} `base-missing` | `base-id` | `hub-url`; {HubError} where the Hub says no
  */
 export async function findBase(idOrDir: string, options: BaseOptions = {}): Promise<FoundBase> {
   const { baseId } = options
@@ -79,7 +90,7 @@ export async function findBase(idOrDir: string, options: BaseOptions = {}): Prom
  * @throws {ConfigError} `base-id`
  */
 export function checkBaseId(baseId: string): string {
-  const id = hubIdOf(baseId)
+  const id = hubIdOf(placeOfAddress(baseId)?.repo ?? baseId)
   if (id !== undefined) return id
   throw new ConfigError(
     'base-id',
@@ -94,10 +105,11 @@ async function locateBase(idOrDir: string, options: BaseOptions): Promise<FoundB
     // A snapshot folder of the cache knows its id and commit.
     const cached = /models--([^/\\]+)[/\\]snapshots[/\\]([^/\\]+)$/.exec(dir)
     return cached
-      ? { id: (cached[1] as string).replaceAll('--', '/'), dir, revision: cached[2] as string, isLocal: false }
+      ? { id: canonicalBase((cached[1] as string).replaceAll('--', '/')), dir, revision: cached[2] as string, isLocal: false }
       : { id: basename(dir), dir, isLocal: true }
   }
-  const id = hubIdOf(idOrDir)
+  const place = placeOfAddress(idOrDir, options.revision)
+  const id = hubIdOf(place?.repo ?? idOrDir)
   if (id === undefined) {
     throw new ConfigError(
       'base-missing',
@@ -107,10 +119,11 @@ async function locateBase(idOrDir: string, options: BaseOptions): Promise<FoundB
       },
     )
   }
-  const found = await cachedSnapshot(id, options.revision)
-  if (found && (await hasWeights(found.dir))) return { id, ...found, isLocal: false }
+  const revision = place?.revision ?? options.revision
+  const found = await cachedSnapshot(id, revision)
+  if (found) return { id, ...found, isLocal: false }
   const { baseId: _, ...access } = options
-  const { dir, commit } = await openHubModel(id, access)
+  const { dir, commit } = await openHubModel(id, { ...access, ...(revision === undefined ? {} : { revision }) })
   return { id, dir, revision: commit, isLocal: false }
 }
 

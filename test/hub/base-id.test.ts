@@ -7,7 +7,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { convertPrompt } from '../../adapters/compose/convert.ts'
+import { fetchBase } from '../../adapters/compose/browser-base.ts'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
+import { findBase } from '../../adapters/compose/open-base.ts'
 import { openPrompt } from '../../adapters/compose/open-prompt.ts'
 import { pushFolder } from '../../adapters/compose/push.ts'
 import { verifyPrompts } from '../../adapters/compose/verify.ts'
@@ -240,7 +242,24 @@ describe("T5's names without an owner", () => {
     expect(await verifyPrompts(join(mine, 'old'), { model: 't5-small' })).toMatchObject([{ sound: true }])
     await pushFolder({ dir: join(mine, 'old'), repo: 'me/old' })
     expect(readCardData(String((await pulled('me/old')).get('README.md')))['base_model']).toBe('google-t5/t5-small')
+    // An address of the Hub is the same; in a page too, where nothing else tells the id.
+    expect(await findBase(`${url}/google-t5/t5-small`, { baseId: `${url}/t5-tests/x` })).toMatchObject({ id: 't5-tests/x', isLocal: false })
+    expect((await fetchBase(`${url}/google-t5/t5-small/resolve/main/`)).id).toBe('google-t5/t5-small')
     for (const base of ['t5-small', 'google-t5/t5-small'])
       expect((await searchPrompts({ base, hubUrl: url, token: TOKEN })).map(({ repo }) => repo)).toEqual(['me/old'])
+  })
+
+  it('are found in a cache that Python filled by them', async () => {
+    vi.stubEnv('HF_HUB_OFFLINE', '1')
+    const cache = join(process.env['HF_HOME'] ?? '', 'hub')
+    const revision = '0'.repeat(40)
+    const dir = join(cache, 'models--t5-small/snapshots', revision)
+    await mkdir(join(dir, '../../refs'), { recursive: true })
+    await mkdir(dir, { recursive: true })
+    writeFileSync(join(dir, '../../refs/main'), revision)
+    for (const file of FILES) await cp(join(MODEL, file), join(dir, file))
+    for (const name of ['t5-small', 'google-t5/t5-small', dir])
+      expect(await findBase(name)).toEqual({ id: 'google-t5/t5-small', dir, revision, isLocal: false })
+    await expect(findBase('t5-base')).rejects.toMatchObject({ code: 'hub-offline' })
   })
 })

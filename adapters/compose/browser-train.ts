@@ -141,6 +141,7 @@ export async function* trainPrompt(options: BrowserTrainOptions): AsyncGenerator
         ...(labels ? { labels } : {}),
         recipe: { ...recipe },
         data: { name: 'rows of a page', rows: rest.length, sha256: data },
+        ...(held.length > 0 ? { dev: { rows: held.length, sha256: await digestRows(held, webSha256) } } : {}),
         bestStep: best.step,
         ...(best.metrics ? { metrics: best.metrics } : {}),
       }

@@ -22,7 +22,8 @@ export function manifestOf(
     // The words are part of what it takes to train it again.
     recipe: { ...recipe, ...(recipe.init === 'text' ? { initText: initTextOf(options) } : {}) },
     data: { ...dataFacts(data, options.data), ...(target === undefined ? {} : { target }), ...(labelMap ? { labelMap } : {}) },
-    ...(dev && options.dev ? { dev: dataFacts(dev, options.dev) } : {}),
+    // Rows that were held out have no name of their own.
+    ...(dev ? { dev: options.dev ? dataFacts(dev, options.dev) : { rows: dev.examples.length, sha256: dev.sha256 } } : {}),
     ...(createdBy === undefined ? {} : { createdBy }),
   }
 }

@@ -1,4 +1,4 @@
-/** Turns command tables into a command line: flags, help, exit codes. 0 done, 1 a SoftPromptError, 2 bad flags. */
+/** Turns command tables into a command line: flags, help, exit codes. 0 done, 1 a SoftPromptError, 2 bad flags, 130 and 143 stopped by a signal. */
 import { Argument as CliArgument, Command as Cli, CommanderError, Help, InvalidArgumentError, Option } from 'commander'
 import { SoftPromptError } from '../../src/errors.ts'
 import type { Command, Flag, FlagKind } from './command.ts'

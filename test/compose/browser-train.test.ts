@@ -68,6 +68,7 @@ it.each([{}, { holdOut: 3 }])('names the rows trained on as Node does: %j', asyn
   const texts = rows.map(({ text, target }) => ({ input: `about: ${text}`, target }))
   const { rest } = holdOut(texts, choices.holdOut ?? 0, 1)
   const lines = rest.map(({ input, target }) => `["${input}","${target}"]\n`)
+  expect([prompt.manifest.dev, prompt.manifest.dev?.rows]).toEqual([node.prompt!.manifest.dev, choices.holdOut])
   expect(data.sha256).toBe(createHash('sha256').update(lines.join('')).digest('hex'))
 })
 

@@ -157,12 +157,12 @@ export const train: Command = command({
     const { explainResume, keptModel, resumeCommand } = await import('./cli/train-command.ts')
     const { transferView } = await import('./cli/transfer.ts')
     let started = false
-    const stop = stopOnSignals(() =>
-      out.note(`Stopping${started ? ' after this step; the best prompt so far is written' : ''}. A second time ends at once.`),
-    )
     const download = transferView(out, 'base model')
     const digest = transferView(out, 'reading the base model')
     const view = trainingView(out, { ...flags, model: flags.model ?? (await keptModel(flags.out)) })
+    const stop = stopOnSignals(() =>
+      view.note(`Stopping${started ? ' after this step; the best prompt so far is written' : ''}. A second time ends at once.`),
+    )
     const show = (event: TrainPromptEvent): void => {
       if (event.type === 'digesting') return digest.onProgress(event)
       if (!started) for (const each of [download, digest]) void each.stop()
@@ -173,7 +173,8 @@ export const train: Command = command({
       const options = await trainingOptions(flags, stop.signal)
       const result = await drainTraining(trainPrompt({ ...options, onDownload: download.onProgress }), show)
       view.finish(result)
-      if (result.reason === 'aborted' || result.reason === 'time') out.line(`saved; to go on:\n  ${await resumeCommand(flags.out)}`)
+      const isCut = stop.signal.aborted || (result.runs ?? [result]).some(({ reason }) => reason === 'time')
+      if (isCut) out.line(`saved; to go on:\n  ${await resumeCommand(flags.out)}`)
     } catch (error) {
       if (!stop.isStop(error)) throw await explainResume(error, flags)
       out.note(`Stopped before the first step; ${flags.resume ? 'the run is as it was' : 'nothing was trained'}.`)

@@ -217,7 +217,10 @@ function checkSaved(saved: readonly TrainState[], lanes: readonly Lane[], dir: s
       { facts: { names: ['seeds'], saved: saved.length, lanes: lanes.length } },
     )
   }
-  for (const [index, { identity }] of saved.entries()) checkResume(identity, (lanes[index] as Lane).identity, `The checkpoint in ${dir}`)
+  for (const [index, { identity }] of saved.entries()) {
+    const { identity: wanted, task } = lanes[index] as Lane
+    checkResume(identity, wanted, `The checkpoint ${task.name === undefined ? '' : `of ${task.name} `}in ${dir}`)
+  }
 }
 
 /** A run with all that it needs opened. */

@@ -14,6 +14,8 @@ type Told<T extends TrainPromptEvent['type']> = Extract<TrainPromptEvent, { read
 export interface TrainingView {
   /** Shows an event; given to the run. */
   readonly show: (event: TrainPromptEvent) => void
+  /** Says something while it trains. */
+  note(text: string): void
   finish(result: TrainPromptResult): void
   stop(): void
 }
@@ -158,6 +160,7 @@ export function trainingView(out: Output, place: TrainingPlace): TrainingView {
   }
   return {
     show,
+    note,
     finish: (result) => {
       bar?.stop()
       bar = undefined

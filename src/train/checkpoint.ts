@@ -76,7 +76,7 @@ function isWhole(bytes: Uint8Array, sha256: Sha256): boolean | undefined {
 const damaged = (name: string, cause?: unknown): FormatError =>
   new FormatError(
     'checkpoint-damaged',
-    `${name} is damaged: its bytes are not those that the run wrote, so nothing of it is used and nothing was changed. Put a copy in its place; without one, train anew (overwrite it, or choose another folder).`,
+    `${name} is damaged: its bytes are not those that the run wrote, so nothing of it is used and nothing was changed. Put a copy in its place; without one, train anew (overwrite it, or choose another folder): a prompt beside it is as it was, and another run can begin from it.`,
     { facts: { path: name }, cause },
   )
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** `push-prompt DIR OWNER/NAME`, also `soft-prompts push`. */
+import { adviseLicense } from '../src/card/licenses.ts'
 import { runIfMain } from './cli/bin.ts'
 import { command, type Command } from './cli/command.ts'
 
@@ -35,8 +36,12 @@ export const push: Command = command({
     'push-prompt ./my-prompt me/t5-small-sst2 --base-id google-t5/t5-small',
     'push-prompt ./my-prompt team/sst2 --private --message "Train longer"',
   ],
-  async run([dir = '', repo = ''], flags, out) {
+  async run([dir = '', named = ''], flags, out) {
     const { pushFolder } = await import('../adapters/compose/push.ts')
+    const { placeOfAddress } = await import('../adapters/hub/named-place.ts')
+    const repo = placeOfAddress(named, flags.branch)?.repo ?? named
+    const doubt = flags.license === undefined ? undefined : adviseLicense(flags.license)
+    if (doubt !== undefined) out.note(`warning: ${doubt}`)
     const pushed = await pushFolder({
       dir,
       repo,

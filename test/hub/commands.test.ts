@@ -132,6 +132,8 @@ describe('commands', () => {
       const { code, text } = await run(pull, address, '--json')
       expect([code, JSON.parse(text.split('\n').at(-2) ?? '')]).toMatchObject([0, { repo: 'me/sst2', commit }])
     }
+    expect((await run(push, await withManifestless(), `${url}/me/sst2`)).text).toContain(`Nothing changed: ${url}/me/sst2 is at ${commit}`)
+    expect((await run(push, await withManifestless(), `${url}/me/sst2/tree/dev`)).text).toMatch(/revision dev, and main .*\[hub-url\]/)
     const torn = await run(pull, `${url}/me/sst2/tree/main`, '--revision', 'v2')
     expect([torn.code, torn.text]).toEqual([1, expect.stringContaining('[hub-url]')])
     expect((await run(pull, `${url}/datasets/me/rows`)).text).toMatch(/is a data set, not a model.*\[hub-url\]/)

@@ -65,6 +65,8 @@ describe('by Hub id', () => {
     expect((await readdir(join(dir, 'onnx'))).toSorted()).toEqual(['decoder_model_merged_quantized.onnx', 'encoder_model_quantized.onnx'])
     const base = await findBase('team/t5')
     expect(base.dir).toBe(dir)
+    expect(await findBase(`${url}/team/t5/tree/main`)).toEqual(base)
+    await expect(findBase(`${url}/team/t5/tree/main`, { revision: 'other' })).rejects.toMatchObject({ code: 'hub-url' })
     expect(await readFile(join(base.dir, 'model.safetensors'), 'utf8')).toBe('weights')
     await expect(openHubModel('team/t5', { parts: 'onnx', variant: '_fp16' })).rejects.toMatchObject({ code: 'hub-not-a-model' })
   })

@@ -8,7 +8,7 @@ import type { Engine } from '../../src/graph/engine.ts'
 import type { BaseModel, Metric } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { buildStep } from '../../src/t5/step.ts'
-import { adviseBase, adviseByAnswer, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
+import { adviseBase, adviseByAnswer, adviseMemory, adviseRecipe } from '../../src/train/advice.ts'
 import { usualTargets } from '../../src/train/batches.ts'
 import { checkResume } from '../../src/train/resume.ts'
 import { largestBatch, planMemory } from '../../src/train/estimate.ts'
@@ -270,18 +270,16 @@ async function* trainInto(
     evaluates: tasks.every(({ dev }) => dev !== undefined),
     schedule: (tasks[0] as PreparedTask).recipe.schedule,
   })
-  for (const advice of [...adviseName(base), ...onBase, ...adviseMemory(memoryBytes, availableBytes())])
+  const onRecipe = adviseRecipe((tasks[0] as PreparedTask).recipe)
+  for (const advice of [...adviseName(base), ...onBase, ...onRecipe, ...adviseMemory(memoryBytes, availableBytes())])
     yield { type: 'warning', step: 0, ...advice }
   const engines = (lanes[0] as Lane).identity.recipe.engine ?? engine.name
   if (engines !== engine.name) {
     const message = `This run's steps ran on ${engines}: each engine rounds in its own way, so the prompt is near the one that a single engine gives, not the same.`
     yield { type: 'warning', code: 'resume-engine', message, step: 0 }
   }
-  for (const { name, labels, dev, advice: onRows } of tasks) {
-    const devTargets = dev?.examples.map(({ target }) => target)
-    for (const advice of [...onRows, ...(labels ? adviseLabels(labels, base.tokenizer, devTargets) : [])])
-      yield { type: 'warning', step: 0, ...(name === undefined ? {} : { name }), ...advice }
-  }
+  for (const { name, advice: given } of tasks)
+    for (const advice of given) yield { type: 'warning', step: 0, ...(name === undefined ? {} : { name }), ...advice }
 
   const program = await engine.load(graph, base.weights)
   const gradients = gradientStep(program, base.config, { part, ...(rate > 0 ? { dropout: { graph, rate } } : {}) })

@@ -5,7 +5,7 @@ import { DEFAULT_TEMPLATE, parseTemplate } from '../../src/data/template.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { Tensor } from '../../src/tensor/tensor.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
-import type { Advice } from '../../src/train/advice.ts'
+import { adviseLabels, type Advice } from '../../src/train/advice.ts'
 import { adviseData } from '../../src/train/data-advice.ts'
 import { makeRecipe, type RecipeChoices, type TrainRecipe } from '../../src/train/recipe.ts'
 import { dataOf, openData, type Data, type DataOptions, type DataSource } from './data.ts'
@@ -44,7 +44,7 @@ export interface PreparedTask {
   /** The prompt to begin from, where it is another's. */
   readonly begun?: Tensor<'F32'> // [P, D]
   readonly encoded: EncodedExamples
-  /** What is worth saying of its rows. */
+  /** What is worth saying of its rows and labels. */
   readonly advice: readonly Advice[]
 }
 
@@ -116,7 +116,10 @@ export async function prepareTask(
     recipe,
     ...(begun ? { begun: begun.embeddings } : {}),
     encoded: encode(data),
-    advice: adviseData(data.examples, dev?.examples ?? [], frame),
+    advice: [
+      ...adviseData(data.examples, dev?.examples ?? [], frame),
+      ...(labels ? adviseLabels(labels, tokenizer, targetsOf(dev), targetsOf(data)) : []),
+    ],
   }
 }
 
@@ -139,6 +142,8 @@ function split(whole: Data, given: Data | undefined, { holdOut: count, seed }: T
   const { rest, held } = holdOut(whole.examples, count, seed)
   return { data: dataOf(whole.name, rest), dev: dataOf(whole.name, held) }
 }
+
+const targetsOf = (data: Data | undefined): string[] => data?.examples.map(({ target }) => target) ?? []
 
 const withTexts = ({ examples }: Data, encoded: readonly EncodedExample[]): DevRow[] =>
   encoded.map(({ inputIds, targetIds }, index) => {

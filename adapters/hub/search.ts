@@ -1,6 +1,7 @@
 /** Finds soft prompts on the Hub, with what a person chooses by. */
 import { listModels, type ModelEntry } from '@huggingface/hub'
 import { canonicalBase } from '../../src/prompt/base-name.ts'
+import { shownBase } from '../../src/prompt/base-name.ts'
 import { askJson, type HubAccess } from './fetch.ts'
 import { clientParameters, viaClient } from './remote.ts'
 
@@ -17,6 +18,7 @@ export interface SearchOptions extends HubAccess {
 
 export interface FoundPrompt {
   readonly repo: string
+  /** Hub id, or the name of a folder where the base has none. */
   readonly base?: string
   readonly task?: string
   /** Virtual tokens. */
@@ -50,22 +52,29 @@ function scoreOf(card: unknown): FoundPrompt['score'] {
 }
 
 /** The Hub's listing leaves most of adapter_config.json out; what is missing is asked for, and done without if it cannot be had. */
-async function lengthOf(options: SearchOptions, repo: string, config: unknown): Promise<number | undefined> {
-  const listed = count(dig(config, 'peft', 'num_virtual_tokens'))
-  if (listed !== undefined) return listed
+async function adapterOf(options: SearchOptions, repo: string, config: unknown): Promise<Pick<FoundPrompt, 'length' | 'base'>> {
+  const read = (from: unknown): Pick<FoundPrompt, 'length' | 'base'> => {
+    const length = count(dig(from, 'num_virtual_tokens'))
+    const base = text(dig(from, 'base_model_name_or_path'))
+    return { ...(length === undefined ? {} : { length }), ...(base === undefined ? {} : { base: shownBase(base) }) }
+  }
+  const listed = read(dig(config, 'peft'))
+  if (listed.length !== undefined) return listed
   try {
     const url = `${options.hubUrl}/${repo}/resolve/main/adapter_config.json`
-    return count(dig(await askJson({ ...options, attempts: 2 }, url), 'num_virtual_tokens'))
+    return { ...listed, ...read(await askJson({ ...options, attempts: 2 }, url)) }
   } catch {
-    return undefined
+    return listed
   }
 }
 
 type Listed = ModelEntry & { readonly cardData?: unknown; readonly config?: unknown; readonly safetensors?: unknown }
 
 async function describe(options: SearchOptions, model: Listed): Promise<FoundPrompt> {
-  const base = text(dig(model.cardData, 'base_model')) ?? text(dig(model.cardData, 'base_model', '0'))
-  const length = await lengthOf(options, model.name, model.config)
+  const adapter = await adapterOf(options, model.name, model.config)
+  // A base without a Hub id stands in no card.
+  const base = text(dig(model.cardData, 'base_model')) ?? text(dig(model.cardData, 'base_model', '0')) ?? adapter.base
+  const { length } = adapter
   const parameters = count(dig(model.safetensors, 'total'))
   const score = scoreOf(model.cardData)
   return {

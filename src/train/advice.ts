@@ -87,8 +87,25 @@ export function adviseMemory(neededBytes: number, availableBytes: number): Advic
   ]
 }
 
+/** Advice on choices that leave nothing of each other. */
+export function adviseRecipe({ warmup, steps, learningRate }: Pick<TrainRecipe, 'warmup' | 'steps' | 'learningRate'>): Advice[] {
+  if (warmup <= steps) return []
+  return [
+    {
+      code: 'warmup-long',
+      message: `The rate rises over ${warmup} steps and the run has ${steps}: it ends before the rate is ${learningRate}. Take a shorter rise, or more steps.`,
+      options: ['warmup', 'steps'],
+    },
+  ]
+}
+
 /** Advice on label words: the same pieces for two, unknown pieces, development answers that are no label. */
-export function adviseLabels(labels: readonly string[], tokenizer: Tokenizer, devTargets: readonly string[] = []): Advice[] {
+export function adviseLabels(
+  labels: readonly string[],
+  tokenizer: Tokenizer,
+  devTargets: readonly string[] = [],
+  targets: readonly string[] = [],
+): Advice[] {
   const advice: Advice[] = []
   const byIds = new Map<string, string>()
   const unknown = tokenizer.pieces.indexOf('<unk>')
@@ -119,6 +136,14 @@ export function adviseLabels(labels: readonly string[], tokenizer: Tokenizer, de
     })
   }
   const known = new Set(labels)
+  const untaught = targets.filter((target) => !known.has(target))
+  if (untaught.length > 0) {
+    advice.push({
+      code: 'train-labels',
+      message: `${untaught.length} of ${targets.length} training rows have an answer that is no label (${JSON.stringify(untaught[0])}): the prompt learns to say what it is never scored on. Labels: ${labels.join(', ')}.`,
+      options: ['labels', 'labelMap'],
+    })
+  }
   const outside = devTargets.filter((target) => !known.has(target))
   if (outside.length > 0) {
     advice.push({

@@ -51,6 +51,11 @@ describe('search', () => {
       score: { metric: 'accuracy', value: 0.885, dataset: 'rows' },
       private: false,
     })
+    const local = promptFiles().set('README.md', Buffer.from('---\ntags: [soft-prompts]\n---\n'))
+    const config = JSON.parse(String(local.get('adapter_config.json'))) as object
+    local.set('adapter_config.json', Buffer.from(JSON.stringify({ ...config, base_model_name_or_path: '/home/me/my-t5' })))
+    await pushPrompt({ dir: await writeFiles(join(await folder(), 'p'), local), repo: 'me/local', hubUrl, token: TOKEN })
+    expect(await searchPrompts({ hubUrl, query: 'local' })).toMatchObject([{ base: 'my-t5', length: 5 }])
     let output = ''
     vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
       output += String(chunk)

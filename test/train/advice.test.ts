@@ -5,12 +5,13 @@ import { openBase } from '../../adapters/compose/open-base.ts'
 import { createEngine } from '../../adapters/onnxruntime/engine.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
 import type { Example } from '../../src/data/examples.ts'
-import { adviseBase, adviseByAnswer, adviseEnd, adviseLabels, adviseMemory } from '../../src/train/advice.ts'
+import { adviseBase, adviseByAnswer, adviseEnd, adviseLabels, adviseMemory, adviseRecipe } from '../../src/train/advice.ts'
 import { adviseData } from '../../src/train/data-advice.ts'
 import { buildStep } from '../../src/t5/step.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
 import { measure } from '../../src/train/evaluate.ts'
+import { makeRecipe } from '../../src/train/recipe.ts'
 import { gradientStep } from '../../src/train/gradient-step.ts'
 
 const changed = (name: string, { shape, data }: Tensor<'F32'>): [string, WeightRef] => [
@@ -94,7 +95,15 @@ it('labels that cannot be told apart, unknown characters, answers outside them',
   expect(codes(adviseLabels(['negative', 'positive'], tokenizer, ['positive']))).toEqual([])
   expect(codes(adviseLabels(['yes', ' yes '], tokenizer))).toEqual(['labels-same'])
   expect(codes(adviseLabels(['yes'], tokenizer))).toEqual(['labels-one'])
+  expect(adviseLabels(['yes', 'no'], tokenizer, [], ['yes', 'ja', 'nein'])).toMatchObject([
+    { code: 'train-labels', message: expect.stringContaining('2 of 3 training rows have an answer that is no label ("ja")') },
+  ])
   expect(codes(adviseLabels(['ja', '否'], tokenizer, ['nein', 'ja']))).toEqual(['label-unknown-piece', 'dev-labels'])
+})
+
+it('a rate that never gets where it should', () => {
+  expect(codes(adviseRecipe(makeRecipe({ steps: 10, warmup: 10 })))).toEqual([])
+  expect(codes(adviseRecipe(makeRecipe({ steps: 10, warmup: 11 })))).toEqual(['warmup-long'])
 })
 
 it('a run that takes more memory than there is', () => {

@@ -206,7 +206,7 @@ The pieces of the vocabulary that lie nearest to {% if nearest_of > nearest|leng
 <!-- soft-prompts:checks -->
 ## Checked on
 
-| encoder of the base | is | embedding drift |{% if checked_texts %} output drift |{% endif %}
+| encoder of the base | is | drift |{% if checked_texts %} output drift |{% endif %}
 
 |---|---|---:|{% if checked_texts %}---:|{% endif %}
 
@@ -215,7 +215,7 @@ The pieces of the vocabulary that lie nearest to {% if nearest_of > nearest|leng
 
 {% endfor %}
 
-Drift: relative RMS difference of the embedding rows in the fingerprint from those it was trained on{% if checked_texts %}; and of the encoder's output behind the prompt from the float file's, on {{ checked_texts }} texts{% endif %}.
+Drift: relative RMS difference of the values in the fingerprint from those it was trained on{% if checked_texts %}; and of the encoder's output behind the prompt from the float file's, on {{ checked_texts }} texts{% endif %}.
 <!-- /soft-prompts:checks -->
 
 {% endif %}

@@ -80,5 +80,6 @@ function show(found: Inspection, out: Output): void {
 
 function modelWords({ answer, drift, reasons }: NonNullable<Inspection['base']>): string {
   if (answer === 'other') return `ANOTHER model than it was trained on: ${reasons.join('; ')}`
-  return answer === 'same' ? 'the model it was trained on' : `the model it was trained on, rounded or quantised (drift ${round(drift, 2)})`
+  const unseen = reasons.length > 0 ? `, as far as it was compared: ${reasons.join('; ')}` : ''
+  return `the model it was trained on${answer === 'same' ? '' : `, rounded or quantised (drift ${round(drift, 2)})`}${unseen}`
 }

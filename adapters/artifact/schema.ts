@@ -27,16 +27,32 @@ const byName = <const V extends v.GenericSchema>(value: V): v.GenericSchema<unkn
     v.record(v.string(), value),
   ) as v.GenericSchema<unknown, Record<string, unknown>>
 
-const Fingerprint = ours({
-  version: v.literal(1),
-  vocab_size: Count,
-  width: Count,
-  encoder_layers: v.exactOptional(Count),
-  decoder_layers: v.exactOptional(Count),
-  tokenizer: v.exactOptional(Sha256),
-  probe: v.exactOptional(ours({ ids: v.pipe(v.array(Count), v.maxLength(256)), rows: Base64 })),
-  final_norm: v.exactOptional(Base64),
+/** A few values of every weight of the layers. */
+const Layers = ours({
+  each: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64)),
+  gated: v.boolean(),
+  tied: v.boolean(),
+  bias_in_every_layer: v.boolean(),
+  values: Base64,
 })
+
+const Fingerprint = v.pipe(
+  ours({
+    version: v.picklist([1, 2]),
+    vocab_size: Count,
+    width: Count,
+    encoder_layers: v.exactOptional(Count),
+    decoder_layers: v.exactOptional(Count),
+    tokenizer: v.exactOptional(Sha256),
+    probe: v.exactOptional(ours({ ids: v.pipe(v.array(Count), v.maxLength(256)), rows: Base64 })),
+    final_norm: v.exactOptional(Base64),
+    layers: v.exactOptional(Layers),
+  }),
+  v.check(
+    (given) => given['version'] === 1 || ['encoder_layers', 'decoder_layers', 'layers'].every((name) => given[name] !== undefined),
+    'version 2 needs encoder_layers, decoder_layers and layers',
+  ),
+)
 
 const METRIC = {
   name: Text,

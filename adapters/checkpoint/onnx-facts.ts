@@ -1,20 +1,37 @@
-/** What a fingerprint needs of an ONNX encoder on disk: headers are read, and of the table only the rows that are asked for. */
+/** What a fingerprint needs of ONNX files on disk: headers are read, and of tables and matrices only the values that are asked for. */
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { open, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FormatError } from '../../src/errors.ts'
-import { onnxEmbeddingTable, onnxFinalNorm, type ReadExternal } from '../../src/onnx/embedding-table.ts'
+import { onnxEmbeddingTable, onnxFinalNorm } from '../../src/onnx/embedding-table.ts'
 import { readSkeleton } from '../../src/onnx/skeleton.ts'
+import { onnxLayerWeights } from '../../src/onnx/layer-weights.ts'
+import type { ModelProto } from '../../src/onnx/schema.ts'
+import type { ReadExternal } from '../../src/onnx/stored.ts'
 import type { ModelFacts } from '../../src/prompt/fingerprint.ts'
+import type { LayerWeight } from '../../src/prompt/layers.ts'
 
 /** Stands for the model's own file; no name of external data can be empty. */
 const OWN = ''
 
 /**
- * Table and final norm of an encoder, float or quantised.
+ * Table, final norm and layers of an encoder, float or quantised.
+ * @param decoder the merged decoder that belongs to it; without it its layers are not seen
  * @throws {FormatError} `onnx-*`; {UnsupportedError} `onnx-table`
  */
-export async function openOnnxFacts(path: string): Promise<ModelFacts> {
+export async function openOnnxFacts(path: string, decoder?: string): Promise<ModelFacts> {
+  const { model, external } = await openSkeleton(path)
+  const finalNorm = onnxFinalNorm(model, external)
+  const weights = [...onnxLayerWeights(model, 'encoder', external), ...(decoder === undefined ? [] : await decoderLayers(decoder))]
+  return { table: onnxEmbeddingTable(model, external), ...(finalNorm ? { finalNorm } : {}), layers: { weights } }
+}
+
+async function decoderLayers(path: string): Promise<LayerWeight[]> {
+  const { model, external } = await openSkeleton(path)
+  return onnxLayerWeights(model, 'decoder', external)
+}
+
+async function openSkeleton(path: string): Promise<{ readonly model: ModelProto; readonly external: ReadExternal }> {
   const handle = await open(path)
   try {
     const { size } = await handle.stat()
@@ -22,10 +39,7 @@ export async function openOnnxFacts(path: string): Promise<ModelFacts> {
       const { buffer, bytesRead } = await handle.read(new Uint8Array(length), 0, length, offset)
       return buffer.subarray(0, bytesRead)
     }
-    const model = await readSkeleton({ sizeBytes: size, read }, OWN)
-    const external = externalReader(await realpath(path), dirname(path))
-    const finalNorm = onnxFinalNorm(model, external)
-    return { table: onnxEmbeddingTable(model, external), ...(finalNorm ? { finalNorm } : {}) }
+    return { model: await readSkeleton({ sizeBytes: size, read }, OWN), external: externalReader(await realpath(path), dirname(path)) }
   } finally {
     await handle.close()
   }

@@ -6,7 +6,7 @@ import type { PromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import type { ModelSource } from '../onnxruntime/source.ts'
 import type { Attachment, AttachOptions } from '../transformers/attach.ts'
-import { encoderFile, variantsOf } from '../transformers/load.ts'
+import { decoderFile, encoderFile, variantsOf } from '../transformers/load.ts'
 import { attachOpened, dtypesOf, isAttached, isBank, type AttachTarget, type EncoderOptions } from './attach-prompts.ts'
 import { commonBase } from './load-prompted.ts'
 import { checkOnnxBase } from './onnx-base.ts'
@@ -43,7 +43,13 @@ export async function attachPrompts(
   const drift =
     root === undefined || config === undefined || typeof encoder !== 'string'
       ? []
-      : await checkOnnxBase(root, encoder, JSON.parse(config) as LayerCounts, opened)
+      : await checkOnnxBase(
+          root,
+          encoder,
+          join(dirname(encoder), decoderFile(dtypesOf(target).decoder)),
+          JSON.parse(config) as LayerCounts,
+          opened,
+        )
   const made = await attachOpened(target, bank, { ...options, encoder })
   return { ...made, warnings: [...notes, ...made.warnings, ...drift] }
 }

@@ -1,6 +1,5 @@
 /** The base model in a manifest, and whether a prompt belongs to the base it is about to be used with. */
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
 import { MismatchError } from '../../src/errors.ts'
 import { compareFingerprint, fingerprintOf, type Digest, type ModelFacts } from '../../src/prompt/fingerprint.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
@@ -9,17 +8,16 @@ import { finalNormWeight } from '../../src/t5/names.ts'
 import { toFloat32, type FloatDtype } from '../../src/tensor/half.ts'
 import { viewAs } from '../../src/tensor/safetensors.ts'
 import type { WeightRef } from '../../src/tensor/weights.ts'
+import { readRange } from '../disk/ranges.ts'
+import { layerFacts } from './layer-facts.ts'
 import type { Base } from './open-base.ts'
 
 export const sha256: Digest = (bytes) => createHash('sha256').update(bytes).digest('hex')
 
-/** A stored weight in F32. */
+/** A stored weight in F32. @throws {FormatError} `weights-truncated` */
 async function readWeight({ dtype, source, offsetBytes, sizeBytes }: WeightRef): Promise<Float32Array> {
-  let bytes = new Uint8Array(sizeBytes)
-  if (typeof source === 'string') {
-    const file = await open(source)
-    await file.read(bytes, 0, sizeBytes, offsetBytes).finally(() => file.close())
-  } else bytes = source.slice(offsetBytes, offsetBytes + sizeBytes)
+  const bytes =
+    typeof source === 'string' ? await readRange(source, offsetBytes, sizeBytes) : source.slice(offsetBytes, offsetBytes + sizeBytes)
   return toFloat32(dtype as FloatDtype, viewAs(dtype as FloatDtype, bytes))
 }
 
@@ -33,6 +31,7 @@ export async function modelFacts(base: Base): Promise<ModelFacts> {
     decoderLayers: config.decoderLayers,
     pieces: tokenizer.pieces,
     ...(norm ? { finalNorm: await readWeight(norm) } : {}),
+    layers: layerFacts(config, weights),
   }
 }
 

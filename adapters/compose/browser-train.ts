@@ -25,6 +25,7 @@ import { makeRecipe, type RecipeChoices } from '../../src/train/recipe.ts'
 import { formatArtifact } from '../artifact/artifact.ts'
 import { formatBundle } from '../tar/format.ts'
 import { floatsOf, type BrowserBase } from './browser-base.ts'
+import { layerFacts } from './layer-facts.ts'
 import { webSha256 } from './browser-prompt.ts'
 
 export type { RowAnswer } from '../../src/decode/answer.ts'
@@ -193,6 +194,7 @@ async function describe(base: BrowserBase): Promise<BaseModel> {
     decoderLayers: config.decoderLayers,
     pieces: tokenizer.pieces,
     ...(norm ? { finalNorm: floatsOf(norm) } : {}),
+    layers: layerFacts(config, base.weights),
   }
   return { id, fingerprint: await fingerprintOf(facts, webSha256) }
 }

@@ -19,7 +19,7 @@ import {
 } from './attach-prompts.ts'
 import { openPrompt, webSha256, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
 import { mirrorOf } from './mirrors.ts'
-import { checkEncoder, type LayerCounts } from './onnx-fingerprint.ts'
+import { checkEncoder, type LayerCounts, type OnnxFile } from './onnx-fingerprint.ts'
 
 export { openPrompt, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
 export type { CallOptions, LabelScore, PromptedInput, PromptedPipeline } from '../transformers/prompted-pipeline.ts'
@@ -64,10 +64,10 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
           : new Uint8Array(await given.arrayBuffer())
     const drift = await checkEncoder(
       {
+        ...inMemory(encoder),
         name: id,
-        sizeBytes: encoder.length,
-        read: (_, offset, length) => encoder.subarray(offset, offset + length),
         config: config as LayerCounts,
+        decoder: async () => fetchModelFile(id, `onnx/${parts.decoder.file}`).then(inMemory, () => undefined),
         pieces: async () => piecesOf(tokenizer.get_vocab()),
         digest: webSha256,
       },
@@ -115,6 +115,13 @@ async function openSources(given: PromptSources, { hub, revision }: OpenOptions)
     typeof source === 'object' && 'embeddings' in source ? source : openPrompt(source, options)
   return Object.fromEntries(await Promise.all(Object.entries(sources).map(async ([name, source]) => [name, await open(source)] as const)))
 }
+
+/** A file that is here as a whole. */
+const inMemory = (bytes: Uint8Array): OnnxFile => ({
+  sizeBytes: bytes.length,
+  alone: true,
+  read: (_, offset, length) => bytes.subarray(offset, offset + length),
+})
 
 /** Pieces by id. */
 function piecesOf(vocab: ReadonlyMap<string, number>): string[] {

@@ -53,7 +53,7 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
   const { device, file } = parts.encoder
   const encoder = join(dir, 'onnx', file)
   try {
-    const drift = await checkOnnxBase(dir, encoder, parts.config as LayerCounts, opened)
+    const drift = await checkOnnxBase(dir, encoder, join(dir, 'onnx', parts.decoder.file), parts.config as LayerCounts, opened)
     const session = await openEncoder(parts.runtime, device, parts.config.d_model, bank, { encoder, ...sessionOf(load) })
     const stock = parts.finish(session)
     const attached = attachSession(stock.model, session)

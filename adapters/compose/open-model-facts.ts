@@ -1,4 +1,4 @@
-/** What inspect and verify need of a base model: a checkpoint's folder or Hub id, a folder of ONNX files, or one encoder file. */
+/** What inspect and verify need of a base model: a checkpoint's folder or Hub id, a folder of ONNX files, or one encoder file (whose decoder is not looked at then). */
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
@@ -38,15 +38,19 @@ export async function openModelFacts(model: string, options: BaseOptions = {}): 
   } catch (error) {
     if (!(error instanceof SoftPromptError && error.code === 'checkpoint-missing')) throw error
     for (const folder of [join(dir, 'onnx'), dir]) {
-      for (const name of ENCODERS) if (await isFile(join(folder, name))) return fromOnnx(join(folder, name), dir)
+      for (const name of ENCODERS) {
+        if (!(await isFile(join(folder, name)))) continue
+        const decoder = join(folder, name.replace('encoder_model', 'decoder_model_merged'))
+        return fromOnnx(join(folder, name), dir, (await isFile(decoder)) ? decoder : undefined)
+      }
     }
     throw new ConfigError('checkpoint-missing', `${dir} has neither model.safetensors nor onnx/encoder_model.onnx.`, { cause: error })
   }
 }
 
-/** An encoder file, with the configuration and tokenizer that lie beside it or one folder up. */
-async function fromOnnx(encoder: string, dir: string): Promise<OpenedModel> {
-  const facts = await openOnnxFacts(encoder)
+/** An encoder file, with its decoder, and with the configuration and tokenizer that lie beside it or one folder up. */
+async function fromOnnx(encoder: string, dir: string, decoder?: string): Promise<OpenedModel> {
+  const facts = await openOnnxFacts(encoder, decoder)
   for (const place of new Set([dir, dirname(dir)])) {
     const text = await readFile(join(place, 'config.json'), 'utf8').catch(() => undefined)
     if (text === undefined) continue

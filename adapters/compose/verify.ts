@@ -123,9 +123,9 @@ async function baseCheck(
   const fingerprint = manifest?.base.fingerprint
   if (!fingerprint) return { standing: 'warning', detail: 'the prompt carries no fingerprint: only the width was compared' }
   const { answer, drift, reasons } = await compareFingerprint(fingerprint, model, sha256)
-  const missing = reasons.length > 0 ? `; ${reasons.join('; ')}` : ''
-  if (answer === 'same') return `the same model${missing}`
-  if (answer === 'quantised')
-    return { standing: 'warning', detail: `the same model, rounded or quantised: drift ${drift.toPrecision(2)}${missing}` }
-  return { standing: 'failed', code: 'prompt-base', detail: `another model: ${reasons.join('; ')}` }
+  if (answer === 'other') return { standing: 'failed', code: 'prompt-base', detail: `another model: ${reasons.join('; ')}` }
+  const rounded = answer === 'quantised' ? `, rounded or quantised: drift ${drift.toPrecision(2)}` : ''
+  if (reasons.length > 0)
+    return { standing: 'warning', detail: `the same model as far as it was compared${rounded}; ${reasons.join('; ')}` }
+  return rounded === '' ? 'the same model' : { standing: 'warning', detail: `the same model${rounded}` }
 }

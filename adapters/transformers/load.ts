@@ -40,6 +40,8 @@ export interface StockParts {
   readonly runtime: Runtime
   /** The encoder's file name in `onnx/`, by the dtype that transformers.js selects, and what it runs on. */
   readonly encoder: { readonly file: string; readonly dtype: string; readonly device: string }
+  /** The merged decoder's file name in `onnx/`. */
+  readonly decoder: { readonly file: string }
   /** The pipeline with this encoder session. */
   finish(encoder: object): Text2TextGenerationPipeline
   dispose(): Promise<unknown>
@@ -113,6 +115,7 @@ export async function loadStock(dir: string, options: LoadOptions, access: LoadA
     tokenizer,
     runtime: { InferenceSession: decoder.constructor },
     encoder: { file: encoderFile(dtype), dtype, device },
+    decoder: { file: decoderFile(decoder.config.dtype) },
     finish: (encoder) => {
       const sessions = { model: Object.assign(encoder, { config: { dtype, device } }), decoder_model_merged: decoder }
       const model = new Model(config, sessions, generation === undefined ? {} : { generation_config: generation })
@@ -137,6 +140,8 @@ function dtypeOf(file: string, given: LoadOptions['dtype'], configured: LoadOpti
 
 /** The encoder's file name in a dtype. */
 export const encoderFile = (dtype: string): string => `${ENCODER}${SUFFIX[dtype] ?? ''}.onnx`
+/** File name of the merged decoder in `onnx/`, by dtype. */
+export const decoderFile = (dtype: string): string => `${DECODER}${SUFFIX[dtype] ?? ''}.onnx`
 
 /** Endings of the encoder's and the merged decoder's file names for a dtype option. */
 export function variantsOf(dtype: LoadOptions['dtype']): readonly string[] {

@@ -1,57 +1,8 @@
 /** The embedding rows of an ONNX encoder, float or quantised, without a runtime (Gather, DequantizeLinear, com.microsoft GatherBlockQuantized). */
 import { FormatError, UnsupportedError } from '../errors.ts'
 import type { EmbeddingTable } from '../prompt/fingerprint.ts'
-import { fromBF16, fromF16 } from '../tensor/half.ts'
-import { DATA_TYPE, type GraphProto, type ModelProto, type NodeProto, type TensorProto } from './schema.ts'
-import { externalDataOf } from './tensors.ts'
-import * as wire from './wire.ts'
-
-/** Bytes of a file that a tensor's external data names. */
-export type ReadExternal = (location: string, offset: number, length: number) => Uint8Array
-
-/** Bits of one stored element. */
-const BITS: Readonly<Record<number, number>> = {
-  [DATA_TYPE.FLOAT]: 32,
-  [DATA_TYPE.DOUBLE]: 64,
-  [DATA_TYPE.FLOAT16]: 16,
-  [DATA_TYPE.BFLOAT16]: 16,
-  [DATA_TYPE.INT8]: 8,
-  [DATA_TYPE.UINT8]: 8,
-  [DATA_TYPE.INT32]: 32,
-  [DATA_TYPE.INT4]: 4,
-  [DATA_TYPE.UINT4]: 4,
-}
-
-const FLOATS: ReadonlySet<number> = new Set([DATA_TYPE.FLOAT, DATA_TYPE.DOUBLE, DATA_TYPE.FLOAT16, DATA_TYPE.BFLOAT16])
-
-type Element = (view: DataView, index: number) => number
-
-const nibble = (view: DataView, index: number): number => (view.getUint8(index >> 1) >> (4 * (index & 1))) & 15
-
-const ELEMENT: Readonly<Record<number, Element>> = {
-  [DATA_TYPE.FLOAT]: (view, index) => view.getFloat32(4 * index, true),
-  [DATA_TYPE.DOUBLE]: (view, index) => view.getFloat64(8 * index, true),
-  [DATA_TYPE.FLOAT16]: (view, index) => fromF16(view.getUint16(2 * index, true)),
-  [DATA_TYPE.BFLOAT16]: (view, index) => fromBF16(view.getUint16(2 * index, true)),
-  [DATA_TYPE.INT8]: (view, index) => view.getInt8(index),
-  [DATA_TYPE.UINT8]: (view, index) => view.getUint8(index),
-  [DATA_TYPE.INT32]: (view, index) => view.getInt32(4 * index, true),
-  [DATA_TYPE.INT4]: (view, index) => (nibble(view, index) << 28) >> 28,
-  [DATA_TYPE.UINT4]: nibble,
-}
-
-/** A stored tensor, read by ranges of elements. */
-interface Stored {
-  readonly dims: readonly number[]
-  readonly dataType: number
-  /** Elements [from, from + count). */
-  range(from: number, count: number): Float32Array
-}
-
-const intAttribute = (node: NodeProto, name: string, fallback: number): number => {
-  const found = node.attributes.find((each) => each.name === name)?.i
-  return found === undefined ? fallback : Number(found)
-}
+import { DATA_TYPE, type GraphProto, type ModelProto, type NodeProto } from './schema.ts'
+import { FLOATS, intAttribute, storedOf, valuesOf, type ReadExternal, type Stored, type Values } from './stored.ts'
 
 /**
  * The table that `input_ids` look up.
@@ -62,7 +13,7 @@ const intAttribute = (node: NodeProto, name: string, fallback: number): number =
 export function onnxEmbeddingTable(model: ModelProto, read: ReadExternal): EmbeddingTable {
   const graph = model.graph
   if (!graph) throw new FormatError('onnx-empty', 'This ONNX model has no graph.')
-  const values = valuesOf(graph, read)
+  const values = valuesOf([graph], read)
   const gather = lookupOf(graph)
   return gather.opType === 'GatherBlockQuantized' ? blockTable(values, gather) : plainTable(graph, values, gather)
 }
@@ -80,82 +31,6 @@ function lookupOf(graph: GraphProto): NodeProto {
     }
   }
   throw refuse('is not looked up by input_ids')
-}
-
-interface Values {
-  stored(name: string | undefined): Stored | undefined
-  maker(name: string | undefined): NodeProto | undefined
-}
-
-function valuesOf(graph: GraphProto, read: ReadExternal): Values {
-  const constants = new Map<string, TensorProto>()
-  const makers = new Map<string, NodeProto>()
-  for (const tensor of graph.initializers) constants.set(tensor.name ?? '', tensor)
-  for (const node of graph.nodes) {
-    for (const output of node.outputs) makers.set(output, node)
-    const held = node.opType === 'Constant' ? node.attributes.find(({ name }) => name === 'value')?.t : undefined
-    if (held) constants.set(node.outputs[0] ?? '', held)
-  }
-  return {
-    stored: (name) => {
-      const tensor = constants.get(name ?? '')
-      return tensor && storedOf(tensor, read)
-    },
-    maker: (name) => makers.get(name ?? ''),
-  }
-}
-
-/** Values in `float_data` (4) and `int32_data` (5), where quantisers keep single scales and zero points. */
-function typedValues(tensor: TensorProto): Float32Array {
-  const values: number[] = []
-  for (const { field, bytes } of tensor.unknown ?? []) {
-    if (field !== 4 && field !== 5) continue
-    const from = wire.cursor(bytes)
-    const { wireType } = wire.readTag(from)
-    const packed = wireType === wire.BYTES ? wire.readRange(from) : from
-    while (packed.offset < packed.end) values.push(field === 4 ? wire.readFloat(packed) : wire.readInteger(packed))
-  }
-  const expected = tensor.dims.reduce((product, axis) => product * axis, 1)
-  if (values.length !== expected) {
-    throw new FormatError(
-      'onnx-table-size',
-      `Tensor "${tensor.name ?? ''}" holds ${values.length} values, [${tensor.dims.join(', ')}] needs ${expected}.`,
-    )
-  }
-  return Float32Array.from(values)
-}
-
-function storedOf(tensor: TensorProto, read: ReadExternal): Stored {
-  const { dims, dataType = 0 } = tensor
-  const bits = BITS[dataType]
-  const element = ELEMENT[dataType]
-  if (bits === undefined || element === undefined) throw refuse(`is stored as data type ${dataType}`)
-  const external = externalDataOf(tensor)
-  const raw = tensor.rawData
-  if (!external && !raw) {
-    const typed = typedValues(tensor)
-    return { dims, dataType, range: (from, count) => typed.slice(from, from + count) }
-  }
-  return {
-    dims,
-    dataType,
-    range(from, count) {
-      const start = Math.floor((from * bits) / 8)
-      const skip = from - (start * 8) / bits
-      const length = Math.ceil(((skip + count) * bits) / 8)
-      const bytes = external
-        ? read(external.location, external.offset + start, length)
-        : (raw as Uint8Array).subarray(start, start + length)
-      if (bytes.length < length) {
-        throw new FormatError(
-          'onnx-table-size',
-          `Tensor "${tensor.name ?? ''}" ends before element ${from + count} of [${dims.join(', ')}].`,
-        )
-      }
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      return Float32Array.from({ length: count }, (_, index) => element(view, skip + index))
-    },
-  }
 }
 
 /** The widest T5 has rows of 4096 values. */

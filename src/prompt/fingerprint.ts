@@ -1,5 +1,6 @@
-/** What tells one base model from another of the same shape: a few embedding values, the final norm, layer counts and the tokenizer's pieces. */
+/** What tells one base model from another of the same shape: a few values of the embedding, the final norm and every layer, layer counts and the tokenizer's pieces. */
 import { formatBase64, parseBase64 } from '../tensor/base64.ts'
+import { compareLayers, probeLayers, type LayerComparison, type LayerFacts } from './layers.ts'
 import type { Fingerprint } from './manifest.ts'
 
 /** Rows of a model's embedding matrix, wherever they lie: safetensors, an ONNX file, a quantised table. */
@@ -21,12 +22,13 @@ export interface ModelFacts {
   readonly pieces?: readonly string[]
   /** The encoder's final norm vector. */
   readonly finalNorm?: Float32Array // [D]
+  readonly layers?: LayerFacts
 }
 
 /** sha256 in hex; node:crypto or WebCrypto. */
 export type Digest = (bytes: Uint8Array) => string | Promise<string>
 
-/** Rows and columns looked at: 256 values, 1.4 kB in the manifest. */
+/** Rows and columns of the embedding looked at: 256 values, 1.4 kB in the manifest. */
 const PROBE_ROWS = 16
 const PROBE_COLUMNS = 16
 /** Values kept of the final norm. */
@@ -64,10 +66,11 @@ const digestOf = (pieces: readonly string[], digest: Digest): string | Promise<s
 /** The fingerprint of a base model. */
 export async function fingerprintOf(facts: ModelFacts, digest: Digest): Promise<Fingerprint> {
   const { table, encoderLayers, decoderLayers, pieces, finalNorm } = facts
+  const layers = layersOf(facts)
   const ids = probeIds(table.vocabSize)
   const values = columnsOf(table.rows(ids), table.width, Math.min(PROBE_COLUMNS, table.width))
   return {
-    version: 1,
+    version: layers ? 2 : 1,
     vocabSize: table.vocabSize,
     width: table.width,
     ...(encoderLayers === undefined ? {} : { encoderLayers }),
@@ -75,13 +78,20 @@ export async function fingerprintOf(facts: ModelFacts, digest: Digest): Promise<
     ...(pieces ? { tokenizer: await digestOf(pieces, digest) } : {}),
     probe: { ids, rows: formatBase64(bytesOf(values)) },
     ...(finalNorm ? { finalNorm: formatBase64(bytesOf(finalNorm.slice(0, NORM_VALUES))) } : {}),
+    ...(layers ? { layers } : {}),
   }
+}
+
+/** Of a checkpoint, whose layers are all there; an ONNX file alone makes a fingerprint of version 1. */
+function layersOf({ encoderLayers, decoderLayers, layers }: ModelFacts): Fingerprint['layers'] {
+  if (!layers?.plan || encoderLayers === undefined || decoderLayers === undefined) return undefined
+  return probeLayers({ encoderLayers, decoderLayers }, layers.plan, layers.weights)
 }
 
 /** The answer: the same model; the same but rounded or quantised, with its drift; another model. */
 export interface Comparison {
   readonly answer: 'same' | 'quantised' | 'other'
-  /** Relative RMS difference of the embedding values looked at; 0 for `same`. */
+  /** Relative RMS difference of the values looked at, of the embedding or of the layers, whichever is larger; 0 for `same`. */
   readonly drift: number
   /** Why it is another model, or what of the fingerprint could not be compared. */
   readonly reasons: readonly string[]
@@ -110,13 +120,27 @@ export async function compareFingerprint(expected: Fingerprint, facts: ModelFact
   const probe = compareProbe(expected, table)
   if (norm && !norm.within) reasons.push(`the encoder's final norm differs (relative ${norm.drift.toPrecision(2)})`)
   if (!probe.within) reasons.push(`the embedding rows differ (relative ${probe.drift.toPrecision(2)})`)
-  if (reasons.length > 0) return { answer: 'other', drift: probe.drift, reasons }
+  const layers = seenLayers(expected, facts)
+  reasons.push(...layers.reasons)
+  const drift = Math.max(probe.drift, layers.drift)
+  if (reasons.length > 0) return { answer: 'other', drift, reasons }
   const unseen = [
     ...(expected.tokenizer !== undefined && tokenizer === undefined ? ['the tokenizer was not compared'] : []),
     ...(expected.finalNorm !== undefined && norm === undefined ? ['the final norm was not compared'] : []),
+    ...layers.unseen,
   ]
-  const exact = probe.drift === 0 && (norm?.drift ?? 0) === 0
-  return { answer: exact ? 'same' : 'quantised', drift: probe.drift, reasons: unseen }
+  const exact = probe.drift === 0 && (norm?.drift ?? 0) === 0 && layers.exact
+  return { answer: exact ? 'same' : 'quantised', drift, reasons: unseen }
+}
+
+function seenLayers({ version, layers, encoderLayers, decoderLayers }: Fingerprint, facts: ModelFacts): LayerComparison {
+  const nothing = { drift: 0, exact: true, reasons: [] }
+  if (!layers || encoderLayers === undefined || decoderLayers === undefined) {
+    const why = version === 1 ? ': the fingerprint is of version 1, which holds none' : ''
+    return { ...nothing, unseen: [`the layers were not compared${why}`] }
+  }
+  if (!facts.layers) return { ...nothing, unseen: ['the layers were not compared'] }
+  return compareLayers(layers, { encoderLayers, decoderLayers }, facts.layers)
 }
 
 interface Nearness {

@@ -1,4 +1,5 @@
 /** What `soft_prompt.json` says, as plain types. The wire form and its schema are in adapters/artifact. */
+import type { LayerProbe } from './layers.ts'
 
 /** The frozen model a prompt was made for. */
 export interface BaseModel {
@@ -13,7 +14,8 @@ export interface BaseModel {
 
 /** Identifies a base model beyond its shape (see fingerprint.ts). */
 export interface Fingerprint {
-  readonly version: 1
+  /** 1: without layers. */
+  readonly version: 1 | 2
   readonly vocabSize: number // V
   readonly width: number // D
   readonly encoderLayers?: number
@@ -24,6 +26,8 @@ export interface Fingerprint {
   readonly probe?: { readonly ids: readonly number[]; readonly rows: string }
   /** Base64 F32 bytes of the encoder's final norm vector. */
   readonly finalNorm?: string
+  /** A few values of every weight of the layers. */
+  readonly layers?: LayerProbe
 }
 
 /** One measured figure. */
@@ -58,7 +62,7 @@ export interface EncoderCheck {
   readonly sha256: string
   /** Of the fingerprint: the same model, or the same rounded or quantised. */
   readonly answer: 'same' | 'quantised'
-  /** Relative RMS difference of the embedding rows that the fingerprint holds. */
+  /** Relative RMS difference of the values that the fingerprint holds. */
   readonly drift: number
   /** Relative RMS difference of the encoder's output behind the prompt, from the float file's; on `texts` texts. */
   readonly outputDrift?: number

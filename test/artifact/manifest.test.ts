@@ -15,7 +15,7 @@ const manifest: Manifest = {
     revision: 'abc',
     onnxId: 'me/tiny-ONNX',
     fingerprint: {
-      version: 1,
+      version: 2,
       vocabSize: 512,
       width: 16,
       encoderLayers: 3,
@@ -23,6 +23,7 @@ const manifest: Manifest = {
       tokenizer: sha,
       probe: { ids: [1, 2], rows: 'AAAA' },
       finalNorm: 'AAA=',
+      layers: { each: 2, gated: true, tied: false, biasInEveryLayer: false, values: 'AAAA' },
     },
   },
   task: 'sentiment',

@@ -1,28 +1,42 @@
-/** A prompt's fingerprint against ONNX bases: the same, the same but quantised, another of the same shape. */
+/** A prompt's fingerprint against ONNX bases: the same, the same but quantised, another of the same shape, one of which only the layers are others. */
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { openCheckpoint } from '../../adapters/checkpoint/open-checkpoint.ts'
+import { afterAll, describe, expect, it } from 'vitest'
 import { sha256 } from '../../adapters/compose/base-model.ts'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
+import { formatModel } from '../../src/onnx/model.ts'
 import { fingerprintOf } from '../../src/prompt/fingerprint.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { checkpointFacts, readOnnx, scrambledOnnx } from '../prompt/layers.ts'
 import { folderOf, promptOf } from './fixtures.ts'
 
 const model = 'tiny-t5-v10'
+const dir = mkdtempSync(join(tmpdir(), 'attach-fingerprint-'))
+afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
 /** A prompt as training would have made it: fingerprint from the PyTorch weights. */
-async function fingerprinted(): Promise<SoftPrompt> {
-  const checkpoint = await openCheckpoint(join(folderOf(model), 'hf'))
+async function fingerprinted(version: 1 | 2 = 2): Promise<SoftPrompt> {
+  const { layers, ...facts } = await checkpointFacts(join(folderOf(model), 'hf'))
   const { pieces } = await openTokenizer(folderOf(model))
-  const facts = { table: checkpoint.embeddingTable(), encoderLayers: 3, decoderLayers: 3, pieces }
   const prompt = promptOf(model, 'a')
-  return { ...prompt, manifest: { ...prompt.manifest, base: { id: model, fingerprint: await fingerprintOf(facts, sha256) } } }
+  const fingerprint = await fingerprintOf({ ...facts, pieces, ...(version === 2 && layers ? { layers } : {}) }, sha256)
+  expect(fingerprint.version).toBe(version)
+  return { ...prompt, manifest: { ...prompt.manifest, base: { id: model, fingerprint } } }
+}
+
+/** The base with the layers of one file in another order. */
+function scrambledBase(file: string): string {
+  const folder = join(dir, file)
+  cpSync(folderOf(model), folder, { recursive: true })
+  writeFileSync(join(folder, 'onnx', file), formatModel(scrambledOnnx(readOnnx(folder, file))))
+  return folder
 }
 
 describe('loadPrompted checks the fingerprint', () => {
-  it('the same model: no word', async () => {
-    const pipe = await loadPrompted(await fingerprinted(), { base: folderOf(model) })
+  it.each([1, 2] as const)('the same model: no word (version %d)', async (version) => {
+    const pipe = await loadPrompted(await fingerprinted(version), { base: folderOf(model) })
     expect(pipe.warnings).toEqual([])
     await pipe.dispose()
   })
@@ -30,6 +44,7 @@ describe('loadPrompted checks the fingerprint', () => {
   it('the same model, quantised: warns with the drift', async () => {
     const pipe = await loadPrompted(await fingerprinted(), { base: folderOf(model), dtype: 'q8' })
     expect(pipe.warnings.join('\n')).toMatch(/dynamically quantised[^]*drift [\d.]+ %/)
+    expect(pipe.warnings.join('\n')).not.toMatch(/not compared/)
     await pipe.dispose()
   })
 
@@ -37,6 +52,18 @@ describe('loadPrompted checks the fingerprint', () => {
     await expect(loadPrompted(await fingerprinted(), { base: folderOf('tiny-t5-v11') })).rejects.toMatchObject({
       code: 'prompt-base',
       message: expect.stringContaining('embedding rows differ'),
+    })
+  })
+
+  it.each([
+    ['encoder_model.onnx', 'fp32', 'encoder'],
+    ['decoder_model_merged.onnx', 'fp32', 'decoder'],
+    ['encoder_model_quantized.onnx', 'q8', 'encoder'],
+    ['decoder_model_merged_quantized.onnx', 'q8', 'decoder'],
+  ])('the same embeddings and other layers in %s: refused', async (file, dtype, half) => {
+    await expect(loadPrompted(await fingerprinted(), { base: scrambledBase(file), dtype })).rejects.toMatchObject({
+      code: 'prompt-base',
+      message: expect.stringMatching(new RegExp(`not for the model in .*weights of the layers differ \\(${half}\\.block\\.0\\.`)),
     })
   })
 })

@@ -9,11 +9,12 @@ import { baseModel } from '../../adapters/compose/base-model.ts'
 import { renderCardFiles, writeCard } from '../../adapters/compose/card.ts'
 import { openBase } from '../../adapters/compose/open-base.ts'
 import { formatModel } from '../../src/onnx/model.ts'
+import { makeNode } from '../../src/onnx/tensors.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
 import { softPrompt } from '../../src/prompt/soft-prompt.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 import { encoderOf, folderOf, promptOf } from '../attach/fixtures.ts'
-import { floatModel, VARIANTS } from '../attach/variants.ts'
+import { floatModel, VARIANTS, withGraph } from '../attach/variants.ts'
 
 const MODEL = 'tiny-t5-v11'
 /** Files that transformers.js knows, and the encoder that is put there. */
@@ -134,10 +135,15 @@ describe('card --check', () => {
     await expect(writeCard(mine, { check: folderOf('tiny-t5-v10') })).rejects.toMatchObject({ code: 'prompt-base' })
     await expect(writeCard(mine, { check: join(dir, 'none') })).rejects.toMatchObject({ code: 'base-missing' })
     expect(await readFile(join(mine, 'soft_prompt.json'))).toEqual(before)
-    // One product of the encoder gives no number; rows and final norm are those of the base.
-    const model = floatModel()
-    const product = model.graph?.initializers.findLast(({ name, dims }) => dims.length === 2 && name !== 'embed_tokens.weight')
-    Object.assign(product as object, { rawData: new Uint8Array(product?.rawData?.length ?? 0).fill(0xff) })
+    // Its output is no number; all weights are those of the base.
+    const output = 'last_hidden_state'
+    const model = withGraph(floatModel(), ({ nodes }) => ({
+      nodes: [
+        ...nodes.map((node) => ({ ...node, outputs: node.outputs.map((name) => (name === output ? 'whole' : name)) })),
+        makeNode('Sub', ['whole', 'whole'], ['nothing']),
+        makeNode('Div', ['whole', 'nothing'], [output]),
+      ],
+    }))
     const broken = join(dir, 'broken')
     await cp(base, broken, { recursive: true })
     await writeFile(join(broken, 'onnx/encoder_model.onnx'), formatModel(model))

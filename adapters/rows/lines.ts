@@ -4,7 +4,7 @@ import { readText } from './read-rows.ts'
 
 /** Lines that hold anything; `-` is standard input. @throws {DataError} `data-missing` | `data-utf8` */
 export async function readLines(path: string): Promise<string[]> {
-  return (await readText(path)).split(/\r?\n/).filter((line) => line.trim() !== '')
+  return (await readText(path)).split(/\r\n|\n|\r/).filter((line) => line.trim() !== '')
 }
 
 /** Lines of standard input as they come. @throws {DataError} `data-utf8` */

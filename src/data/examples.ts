@@ -8,6 +8,8 @@ export interface Example {
   readonly input: string
   readonly target: string
   readonly where: string
+  /** Every field that the template names is empty: there is nothing to learn the answer from. */
+  readonly empty?: true
 }
 
 /** An example as piece ids, each ending in `</s>`. */
@@ -24,13 +26,17 @@ export interface ExampleOptions {
   readonly labelMap?: Readonly<Record<string, string>>
 }
 
+/** Space of every kind at the ends of a text; U+0085 is white space to Unicode and not to JavaScript. */
+const OUTER_SPACE = /^[\s\u0085]+|[\s\u0085]+$/gu
+const trimmed = (text: string): string => text.replace(OUTER_SPACE, '')
+
 /**
- * Makes an example of each row.
+ * Makes an example of each row. Answers are trimmed: "positive" and "positive " are one label, and one to the tokenizer.
  * @throws {DataError} `row-field` | `row-label` | `row-empty-target`, naming file and line; `rows-none` where there is no row.
- * @throws {ConfigError} `template-no-field`
+ * @throws {ConfigError} `template-no-field`; `label-map-value` for a label that is no text
  */
 export function toExamples(rows: readonly Row[], options: ExampleOptions): Example[] {
-  const { template } = options
+  const { template, labelMap: map } = options
   if (template.fields.length === 0) {
     throw new ConfigError(
       'template-no-field',
@@ -39,24 +45,44 @@ export function toExamples(rows: readonly Row[], options: ExampleOptions): Examp
     )
   }
   if (rows.length === 0) throw new DataError('rows-none', 'The data holds no rows. Check the file, or the split asked for.')
+  if (map) checkLabels(map)
   return rows.map((row) => {
-    const raw = fieldText(row, options.target)
-    const map = options.labelMap
-    if (map && !Object.hasOwn(map, raw)) {
-      throw new DataError(
-        'row-label',
-        `${row.where}: the answer ${JSON.stringify(raw)} is not in the label map (known: ${Object.keys(map).join(', ')}). Add it, or mend the row.`,
-        { facts: { where: row.where, answer: raw } },
-      )
-    }
-    const target = map ? (map[raw] as string) : raw
-    if (target.trim() === '') {
+    const target = trimmed(answerOf(row, options))
+    if (target === '') {
       throw new DataError('row-empty-target', `${row.where}: the answer in "${options.target}" is empty. Fill it or drop the row.`, {
         facts: { where: row.where },
       })
     }
-    return { input: template.render(row), target, where: row.where }
+    const empty = template.fields.every((field) => trimmed(fieldText(row, field)) === '')
+    return { input: template.render(row), target, where: row.where, ...(empty ? { empty } : {}) }
   })
+}
+
+/** How many inputs hold nothing: rows whose fields the template names are all empty. */
+export const countEmpty = (examples: readonly Example[]): number => examples.filter(({ empty }) => empty).length
+
+/** The answer as the row has it, or the word that the map has for it. */
+function answerOf(row: Row, { target, labelMap: map }: ExampleOptions): string {
+  const raw = fieldText(row, target)
+  if (!map) return raw
+  const key = [raw, trimmed(raw)].find((name) => Object.hasOwn(map, name))
+  if (key !== undefined) return map[key] as string
+  throw new DataError(
+    'row-label',
+    `${row.where}: the answer ${JSON.stringify(raw)} is not in the label map (known: ${Object.keys(map).join(', ')}). Add it, or mend the row.`,
+    { facts: { where: row.where, answer: raw } },
+  )
+}
+
+function checkLabels(map: Readonly<Record<string, unknown>>): void {
+  for (const [answer, label] of Object.entries(map)) {
+    if (typeof label === 'string') continue
+    throw new ConfigError(
+      'label-map-value',
+      `The label map gives ${JSON.stringify(label)} for "${answer}"; a label is a text: write {"${answer}": "…"}.`,
+      { facts: { answer } },
+    )
+  }
 }
 
 export interface EncodedExamples {

@@ -18,9 +18,13 @@ export interface DatasetOptions extends Partial<
 
 /** Folders that stand for the one configuration of a dataset. */
 const PLAIN = new Set(['', 'data', 'default'])
-const NAMED = /^(?:(?<folder>.+)\/)?(?<split>[A-Za-z]\w*?)(?:[-_.][\w.-]*)?\.(?<format>parquet|jsonl|ndjson|csv|tsv)$/
+const DATA_FILE = /^(?:(?<folder>.+)\/)?(?<stem>[^/]+)\.(?<format>parquet|jsonl|ndjson|csv|tsv)$/
+/** How the Hub's libraries name the parts of a split: `validation_matched-00000-of-00001`, older ones with a digest. */
+const PART = /-\d{5}-of-\d{5}(?:-[0-9a-f]+)?$/
+/** How others do; of `train_2019` only its neighbours tell whether it is a part. */
+const COUNTED = /[-_.](\d{3,})$/
 /** The Hub's own Parquet copies: `sst2/train/0000.parquet`. */
-const NUMBERED = /^(?:(?<folder>.+)\/)?(?<split>[A-Za-z]\w*)\/\d{4,}\.(?<format>parquet)$/
+const NUMBERED = /^(?:(?<folder>.+)\/)?(?<split>[A-Za-z][\w.-]*)\/\d{4,}\.(?<format>parquet)$/
 /** Where a split lies in several forms, the first of these is read. */
 const FORMATS: readonly string[] = ['parquet', 'jsonl', 'ndjson', 'csv', 'tsv']
 /** The branch where the Hub keeps every data set as Parquet. */
@@ -28,24 +32,55 @@ const CONVERTED = 'refs/convert/parquet'
 
 const listed = (values: readonly string[]): string => [...new Set(values)].toSorted().slice(0, 40).join(', ') || 'none'
 
+interface DataFile<T> {
+  readonly file: T
+  readonly folder: string
+  /** The split that its name tells: all of it but the number of a part. */
+  readonly split: string
+  readonly format: string
+}
+
+function dataFiles<T extends { readonly path: string }>(files: readonly T[]): DataFile<T>[] {
+  const data = files.flatMap((file) => {
+    const found = (NUMBERED.exec(file.path) ?? DATA_FILE.exec(file.path))?.groups
+    if (!found) return []
+    const split = found['split'] ?? (found['stem'] as string).replace(PART, '')
+    return [{ file, folder: found['folder'] ?? '', split, format: found['format'] as string }]
+  })
+  // Parts are counted from 000 or 001, so one of them begins with a zero; years and rounds do not.
+  const stemOf = ({ folder, split, format }: DataFile<T>): string => JSON.stringify([folder, split.replace(COUNTED, ''), format])
+  const counted = new Set(data.filter(({ split }) => COUNTED.exec(split)?.[1]?.startsWith('0')).map(stemOf))
+  return data.map((item) => (counted.has(stemOf(item)) ? { ...item, split: item.split.replace(COUNTED, '') } : item))
+}
+
+/** The split of that name, else the only one whose name ends in it as a word (`reviews-train`); two names are never joined. */
+function nameOfSplit(names: readonly string[], split: string): string | undefined {
+  if (names.includes(split)) return split
+  const alike = [...new Set(names)].filter((name) => name.split(/[-_.]/).includes(split))
+  const [only] = alike
+  return alike.length === 1 && /[-_.]/.test(only?.at(-split.length - 1) ?? '') && only?.endsWith(split) ? only : undefined
+}
+
 /**
  * Chooses a split's files by their paths: `sst2/train-00000-of-00001.parquet`, `data/train.csv`, `train.jsonl`.
  * @throws {ConfigError} `dataset-split` | `dataset-config`, listing what is there
  */
 export function selectSplit<T extends { readonly path: string }>(files: readonly T[], { repo, split, config }: DatasetOptions): T[] {
-  const data = files.flatMap((file) => {
-    const found = (NUMBERED.exec(file.path) ?? NAMED.exec(file.path))?.groups
-    return found ? [{ file, folder: found['folder'] ?? '', split: found['split'] as string, format: found['format'] as string }] : []
-  })
-  const all = data.filter((item) => item.split === split)
-  const format = FORMATS.find((name) => all.some((item) => item.format === name))
+  const data = dataFiles(files)
+  const ofConfig = config === undefined ? data : data.filter(({ folder }) => isConfig(folder, config))
+  const names = (ofConfig.length > 0 ? ofConfig : data).map((item) => item.split)
+  const name = nameOfSplit(names, split)
+  const all = data.filter((item) => item.split === name)
+  const format = FORMATS.find((known) => all.some((item) => item.format === known))
   const ofSplit = all.filter((item) => item.format === format)
   if (ofSplit.length === 0) {
+    const near = [...new Set(names)].filter((other) => other.split(/[-_.]/).includes(split)).toSorted()
+    const instead = near.length > 0 ? ` Name one of ${near.join(', ')}: different splits are not joined.` : ''
     throw new ConfigError(
       'dataset-split',
-      `${repo} has no split "${split}" in a form we read. Splits found: ${listed(data.map((item) => item.split))}.`,
+      `${repo} has no split "${split}" in a form we read${config === undefined ? '' : ` in "${config}"`}. Splits found: ${listed(names)}.${instead}`,
       {
-        facts: { repo, split },
+        facts: { repo, split, found: [...new Set(names)].toSorted() },
       },
     )
   }
@@ -54,13 +89,16 @@ export function selectSplit<T extends { readonly path: string }>(files: readonly
   const chosen =
     config === undefined
       ? (folders.find((folder) => PLAIN.has(folder)) ?? (folders.length === 1 ? only : undefined))
-      : folders.find((folder) => folder === config || folder.endsWith(`/${config}`) || folder.startsWith(`${config}/`))
+      : folders.find((folder) => isConfig(folder, config))
   if (chosen === undefined) {
     const asked = config === undefined ? 'has several configurations' : `has no configuration "${config}"`
     throw new ConfigError('dataset-config', `${repo} ${asked}; name one with --config: ${listed(folders)}.`, { facts: { repo, folders } })
   }
   return ofSplit.filter(({ folder }) => folder === chosen).map(({ file }) => file)
 }
+
+const isConfig = (folder: string, config: string): boolean =>
+  folder === config || folder.endsWith(`/${config}`) || folder.startsWith(`${config}/`)
 
 /**
  * Fetches a split: from the repository itself, else from the Hub's Parquet copy of it.

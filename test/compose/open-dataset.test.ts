@@ -16,6 +16,8 @@ const GLUE = [
   'rte/train-00000-of-00001.parquet',
   'ax/test-00000-of-00001.parquet',
 ]
+const MNLI = ['train', 'validation_matched', 'validation_mismatched', 'test_matched'].map((split) => `mnli/${split}-00000-of-00001.parquet`)
+const ROUNDS = ['train_r1', 'train_r2', 'dev_r1'].map((split) => `plain_text/${split}-00000-of-00001.parquet`)
 const chosen = (paths: string[], split: string, config?: string): string[] =>
   selectSplit(
     paths.map((path) => ({ path })),
@@ -34,6 +36,23 @@ describe('selectSplit', () => {
     ],
     [['train.csv', 'test.csv', 'train.py', 'trainer.csv'], 'train', undefined, ['train.csv']],
     [['train.jsonl', 'extra/train.jsonl'], 'train', undefined, ['train.jsonl']],
+    [MNLI, 'validation_matched', 'mnli', ['mnli/validation_matched-00000-of-00001.parquet']],
+    [ROUNDS, 'train_r1', undefined, ['plain_text/train_r1-00000-of-00001.parquet']],
+    [['reviews-train.jsonl', 'reviews_test.jsonl'], 'train', undefined, ['reviews-train.jsonl']],
+    [
+      ['data/a-b-00000-of-00001-0a1b2c3d4e5f.parquet', 'data/a-00000-of-00001.parquet'],
+      'a-b',
+      undefined,
+      ['data/a-b-00000-of-00001-0a1b2c3d4e5f.parquet'],
+    ],
+    [['train_000.csv', 'train_001.csv', 'train_100.csv'], 'train', undefined, ['train_000.csv', 'train_001.csv', 'train_100.csv']],
+    [['train.csv', 'train_r1.csv'], 'train', undefined, ['train.csv']],
+    [
+      ['mnli/validation_matched/0000.parquet', 'mnli/validation_mismatched/0000.parquet'],
+      'validation_matched',
+      'mnli',
+      ['mnli/validation_matched/0000.parquet'],
+    ],
   ])('%j %s %s', (paths, split, config, want) => {
     expect(chosen(paths, split, config)).toEqual(want)
   })
@@ -41,9 +60,23 @@ describe('selectSplit', () => {
   it.each([
     ['train', undefined, 'dataset-config', /rte, sst2/],
     ['train', 'cola', 'dataset-config', /no configuration "cola"/],
-    ['dev', 'sst2', 'dataset-split', /test, train, validation/],
+    ['dev', 'sst2', 'dataset-split', /Splits found: train, validation\./],
   ])('%s %s is refused with what is there', (split, config, code, message) => {
     expect(() => chosen(GLUE, split, config)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
+  })
+
+  it.each([
+    [MNLI, 'validation', 'mnli', /Name one of validation_matched, validation_mismatched/],
+    [MNLI, 'matched', 'mnli', /no split "matched"/],
+    [ROUNDS, 'train', undefined, /Name one of train_r1, train_r2/],
+    [['reviews-train.jsonl', 'reviews_test.jsonl'], 'reviews', undefined, /Name one of reviews-train, reviews_test/],
+    [['train_2019.jsonl', 'train_2020.jsonl'], 'train', undefined, /Name one of train_2019, train_2020/],
+    [['train_r1.jsonl'], 'train', undefined, /Name one of train_r1/],
+    [['a-train.csv', 'b-train.csv'], 'train', undefined, /Name one of a-train, b-train/],
+  ])('%j: %s is refused, naming what is there, and never joined', (paths, split, config, message) => {
+    expect(() => chosen(paths, split, config)).toThrow(
+      expect.objectContaining({ code: 'dataset-split', message: expect.stringMatching(message) }),
+    )
   })
 })
 

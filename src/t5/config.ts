@@ -89,6 +89,29 @@ const ACTIVATIONS: Readonly<Record<string, { readonly activation: Activation; re
   'gated-silu': { activation: 'silu', gated: true },
 }
 
+/** What transformers calls its activations (`ACT2FN`); its "gelu" is the exact one, which no T5 was trained with. */
+const FUNCTIONS: Readonly<Record<string, Activation>> = { relu: 'relu', gelu_new: 'gelu', silu: 'silu', swish: 'silu' }
+
+interface FeedForward {
+  readonly activation: Activation
+  readonly gated: boolean
+}
+
+const unknownFunction = (field: string, got: string, known: object): ConfigError =>
+  new ConfigError('t5-activation', `${field} is "${got}"; this library knows ${Object.keys(known).join(', ')}.`, { facts: { field, got } })
+
+/** transformers derives `dense_act_fn` and `is_gated_act` from `feed_forward_proj`, then lets what config.json says of them stand. */
+function feedForwardOf(fields: Fields): FeedForward | ConfigError {
+  const name = fields.maybe('feed_forward_proj', TEXT) ?? 'relu'
+  const act = fields.maybe('dense_act_fn', TEXT)
+  const gated = fields.maybe('is_gated_act', FLAG)
+  const kind = Object.hasOwn(ACTIVATIONS, name) ? ACTIVATIONS[name] : undefined
+  if (!kind) return unknownFunction('feed_forward_proj', name, ACTIVATIONS)
+  const activation = act === undefined ? kind.activation : Object.hasOwn(FUNCTIONS, act) ? FUNCTIONS[act] : undefined
+  if (activation === undefined) return unknownFunction('dense_act_fn', act ?? '', FUNCTIONS)
+  return { activation, gated: gated ?? kind.gated }
+}
+
 /**
  * Reads a parsed `config.json`.
  * @throws {ConfigError} `t5-config` for a model of another family or a value out of range, `t5-activation` for an unknown feed-forward kind
@@ -110,7 +133,7 @@ export function parseT5Config(json: unknown): T5Config {
   const encoderLayers = fields.must('num_layers', COUNT, 1)
   const padId = fields.maybe('pad_token_id', ID) ?? 0
   const eos = fields.maybe('eos_token_id', IDS) ?? 1
-  const feedForward = fields.maybe('feed_forward_proj', TEXT) ?? 'relu'
+  const feedForward = feedForwardOf(fields)
   const sizes = {
     vocabSize: fields.must('vocab_size', COUNT, 1),
     width: fields.must('d_model', COUNT, 1),
@@ -130,16 +153,9 @@ export function parseT5Config(json: unknown): T5Config {
       facts: { problems },
     })
   }
-  const kind = Object.hasOwn(ACTIVATIONS, feedForward) ? ACTIVATIONS[feedForward] : undefined
-  if (!kind) {
-    throw new ConfigError(
-      't5-activation',
-      `feed_forward_proj is "${feedForward}"; this library knows ${Object.keys(ACTIVATIONS).join(', ')}.`,
-      { facts: { got: feedForward } },
-    )
-  }
+  if (feedForward instanceof ConfigError) throw feedForward
   return {
-    ...kind,
+    ...feedForward,
     ...sizes,
     biasInEveryLayer: family === 'umt5',
     scaleOutput,

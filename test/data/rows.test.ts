@@ -66,10 +66,10 @@ describe('line ends', () => {
   })
 })
 
-describe('quotes', () => {
-  const inputsOf = async (text: string): Promise<unknown[]> =>
-    (await readRows(await write('quotes.tsv', text))).map(({ fields }) => fields['input'])
+const inputsOf = async (text: string): Promise<unknown[]> =>
+  (await readRows(await write('quotes.tsv', text))).map(({ fields }) => fields['input'])
 
+describe('quotes', () => {
   it('of a TSV written with them are no part of a field', async () => {
     const text = 'input\tlabel\n"""The knife"" is dull"\tbad\nplain\tbad\n"two\nlines and\ta tab"\tgood\n'
     expect(await inputsOf(text)).toEqual(['"The knife" is dull', 'plain', 'two\nlines and\ta tab'])

@@ -1,9 +1,15 @@
 /** `config.json` of the T5 family, as transformers 4 and 5 write it, and what is refused. */
+import * as ort from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
+import { openCheckpoint } from '../../adapters/checkpoint/open-checkpoint.ts'
+import { createEngine } from '../../adapters/onnxruntime/engine.ts'
+import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
+import { scoreLabels } from '../../src/decode/score.ts'
 import { specialise } from '../../src/graph/passes.ts'
 import { emitModel } from '../../src/onnx/emit.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { buildStep } from '../../src/t5/step.ts'
+import { tensor } from '../../src/tensor/tensor.ts'
 import { readCheckpoint } from './checkpoint.ts'
 
 const V10 = { model_type: 't5', vocab_size: 32128, d_model: 512, d_kv: 64, d_ff: 2048, num_heads: 8, num_layers: 6 }
@@ -48,8 +54,33 @@ test.each([
   ['a fractional width', { ...V10, d_model: 511.5 }, 't5-config', /d_model/],
   ['no layers', { ...V10, num_layers: 0 }, 't5-config', /num_layers/],
   ['an unknown activation', { ...V10, feed_forward_proj: 'gated-swish7' }, 't5-activation', /gated-swish7/],
+  ['the exact GELU', { ...V11, dense_act_fn: 'gelu' }, 't5-activation', /dense_act_fn is "gelu"; .*gelu_new/],
+  ['a gate that is no flag', { ...V11, is_gated_act: 'yes' }, 't5-config', /is_gated_act/],
 ])('refuses %s', (_, json, code, message) => {
   expect(() => parseT5Config(json)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
+})
+
+test.each([
+  ['nothing', {}, { activation: 'gelu', gated: true }, 6.637362003326416],
+  ['dense_act_fn', { dense_act_fn: 'relu' }, { activation: 'relu', gated: true }, 6.916783809661865],
+  ['dense_act_fn, by its other name', { dense_act_fn: 'swish' }, { activation: 'silu', gated: true }, 6.035430431365967],
+])('%s beside feed_forward_proj is obeyed as transformers 5 does, and gives its loss', async (_, over, kind, loss) => {
+  const base = await openCheckpoint(new URL('../../models/t5-tiny-en', import.meta.url).pathname)
+  const config = parseT5Config(Object.assign({}, base.config, over))
+  expect(config).toMatchObject(kind)
+  const model = await emittedSeq2Seq(createEngine(ort, { threads: 1 }), config, base.weights)
+  const input = {
+    inputIds: tensor('I64', [1, 4], BigInt64Array.of(3383n, 10n, 738n, 1n)),
+    attentionMask: tensor('I64', [1, 4], BigInt64Array.of(1n, 1n, 1n, 1n)),
+  }
+  const [scores] = await scoreLabels(model, input, [[10, 1]], config.startId)
+  expect(-(scores?.[0] ?? NaN) / 2).toBeCloseTo(loss, 4)
+  await model.dispose()
+})
+
+test('a gate said outright is obeyed too', () => {
+  expect(parseT5Config({ ...V10, is_gated_act: true, dense_act_fn: 'gelu_new' })).toMatchObject({ activation: 'gelu', gated: true })
+  expect(parseT5Config({ ...V11, is_gated_act: false })).toMatchObject({ activation: 'gelu', gated: false })
 })
 
 const place = (): Uint8Array => new Uint8Array()

@@ -4,6 +4,7 @@ import { createPromptBank, type PromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { openPromptedSession, type PromptedSession, type PromptedSessionOptions, type Runtime } from '../onnxruntime/attach.ts'
 import type { ExternalFile, ModelSource } from '../onnxruntime/source.ts'
+import { mendStockTokenizer } from '../tokenizer/stock.ts'
 import type { LoadOptions } from '../transformers/load.ts'
 import { attachSession, partsOf, type Attachment, type AttachOptions, type StockModel } from '../transformers/attach.ts'
 
@@ -18,7 +19,7 @@ export interface EncoderOptions {
 }
 
 /** A stock transformers.js model, or the pipeline that holds one. */
-export type AttachTarget = StockModel | { readonly model: StockModel }
+export type AttachTarget = StockModel | { readonly model: StockModel; readonly tokenizer?: object }
 
 /** What a target's own sessions were loaded as, in transformers.js' words. */
 export interface StockDtypes {
@@ -55,7 +56,7 @@ export function dtypesOf(target: AttachTarget): StockDtypes {
 }
 
 /**
- * Attaches opened prompts. The stock encoder session is released.
+ * Attaches opened prompts. The stock encoder session is released. A pipeline's tokenizer gives the ids of training until `detach`; that of a bare model is the app's own.
  * @param options without `encoder` only for a target that is attached already
  * @throws {UnsupportedError} `model-attached` | `model-kind`, or what the encoder file is; {MismatchError} `prompt-width` | `encoder-mismatch`
  */
@@ -64,10 +65,11 @@ export async function attachOpened(
   prompts: Readonly<Record<string, SoftPrompt>> | PromptBank,
   options: AttachOptions & Partial<EncoderOptions>,
 ): Promise<Attachment> {
+  const tokenizer = 'model' in target && !('sessions' in target) ? (target as { readonly tokenizer?: object }).tokenizer : undefined
   const model = modelOf(target)
   const { encoder: stock } = sessionsOf(target)
   const bank = isBank(prompts) ? prompts : createPromptBank(prompts)
-  if (isPatched(stock)) return attachSession(model, keepConfig(stock.withBank(bank), stock), options)
+  if (isPatched(stock)) return withTokenizer(attachSession(model, keepConfig(stock.withBank(bank), stock), options), tokenizer)
   const { encoder } = options
   if (encoder === undefined) {
     throw new ConfigError(
@@ -79,7 +81,21 @@ export async function attachOpened(
   const session = await openEncoder(ort, stock.config?.device ?? 'cpu', partsOf(model).config.d_model, bank, { ...options, encoder })
   const attached = attachSession(model, keepConfig(session, stock), options)
   await stock.release()
-  return attached
+  return withTokenizer(attached, tokenizer)
+}
+
+/** The attachment, with a pipeline's tokenizer mended as long as it lasts. */
+function withTokenizer(attached: Attachment, tokenizer: object | undefined): Attachment {
+  if (tokenizer === undefined) return attached
+  const { warnings, restore } = mendStockTokenizer(tokenizer)
+  return {
+    ...attached,
+    warnings: [...attached.warnings, ...warnings],
+    detach: () => {
+      attached.detach()
+      restore()
+    },
+  }
 }
 
 /** The patched session of an encoder file, on a transformers.js device. @throws {MismatchError} `encoder-mismatch` when the model has another width */

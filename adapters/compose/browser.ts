@@ -4,6 +4,7 @@ import { canonicalBase } from '../../src/prompt/base-name.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { PromptBank } from '../../src/prompt/bank.ts'
+import { mendStockTokenizer } from '../tokenizer/stock.ts'
 import { attachSession, type Attachment, type AttachOptions } from '../transformers/attach.ts'
 import { encoderFile, fetchModelFile, fetchModelJson, loadStock, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
@@ -56,6 +57,7 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
   const parts = await loadStock(id, load, { readJson: (name) => fetchModelJson(id, name), remote: true })
   try {
     const { tokenizer, config } = parts
+    const inexact = mendStockTokenizer(tokenizer)
     const encoder =
       given === undefined
         ? await fetchModelFile(id, `onnx/${parts.encoder.file}`, load.progress_callback)
@@ -77,7 +79,7 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
     const stock = parts.finish(session)
     const attached = attachSession(stock.model, session)
     load.progress_callback?.({ status: 'ready', task: 'text2text-generation', model: id })
-    return promptedPipeline(stock, { ...attached, warnings: [...attached.warnings, ...drift] })
+    return promptedPipeline(stock, { ...attached, warnings: [...attached.warnings, ...drift, ...inexact.warnings] })
   } catch (error) {
     await parts.dispose()
     throw error

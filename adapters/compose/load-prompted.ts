@@ -8,6 +8,7 @@ import { canonicalBase } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { openDecoderSession, type Runtime } from '../onnxruntime/attach.ts'
+import { mendStockTokenizer } from '../tokenizer/stock.ts'
 import { attachSession } from '../transformers/attach.ts'
 import { loadStock, variantsOf, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
@@ -53,12 +54,13 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
   const { device, file } = parts.encoder
   const encoder = join(dir, 'onnx', file)
   try {
+    const inexact = mendStockTokenizer(parts.tokenizer)
     const drift = await checkOnnxBase(dir, encoder, join(dir, 'onnx', parts.decoder.file), parts.config as LayerCounts, opened)
     const session = await openEncoder(parts.runtime, device, parts.config.d_model, bank, { encoder, ...sessionOf(load) })
     const stock = parts.finish(session)
     const attached = attachSession(stock.model, session)
     progress_callback?.({ status: 'ready', task: 'text2text-generation', model: named.id })
-    return promptedPipeline(stock, { ...attached, warnings: [...notes, ...attached.warnings, ...drift] })
+    return promptedPipeline(stock, { ...attached, warnings: [...notes, ...attached.warnings, ...drift, ...inexact.warnings] })
   } catch (error) {
     await parts.dispose()
     throw error

@@ -2,7 +2,8 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { FormatError } from '../../src/errors.ts'
-import { byWords, standsByWord } from './words.ts'
+import { makeExact } from './exact.ts'
+import { addedInPlain, byWords, standsByWord } from './words.ts'
 
 /** T5's own ids, where the tokenizer does not say. */
 const T5_PAD = '<pad>'
@@ -15,6 +16,7 @@ const contentOf = (token: unknown, otherwise: string): string =>
 /** Wraps the parsed contents of `tokenizer.json` and `tokenizer_config.json`. */
 export function makeTokenizer(json: Record<string, unknown>, config: Record<string, unknown>, where = 'tokenizer.json'): Tokenizer {
   const inner = new HubTokenizer(json, config)
+  const exact = makeExact(inner, json)
   const special = (token: string): number => {
     const id = inner.token_to_id(token)
     if (id === undefined) {
@@ -30,7 +32,7 @@ export function makeTokenizer(json: Record<string, unknown>, config: Record<stri
     return ids.at(-1) === eosId ? ids : [...ids, eosId]
   }
   return {
-    encode: standsByWord(json) ? byWords(encode, eosId) : encode,
+    encode: exact && standsByWord(json) ? byWords(encode, eosId, addedInPlain(exact)) : encode,
     decode: (ids) => (ids.length === 0 ? '' : inner.decode([...ids], { skip_special_tokens: true })),
     get pieces() {
       return (pieces ??= piecesOf(inner))

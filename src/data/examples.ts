@@ -53,7 +53,7 @@ export function toExamples(rows: readonly Row[], options: ExampleOptions): Examp
         facts: { where: row.where },
       })
     }
-    const empty = template.fields.every((field) => trimmed(fieldText(row, field)) === '')
+    const empty = template.fields.every((field) => !/[^\s\u0085]/u.test(fieldText(row, field)))
     return { input: template.render(row), target, where: row.where, ...(empty ? { empty } : {}) }
   })
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { makeExact } from '../../adapters/tokenizer/exact.ts'
 import { makeTokenizer, openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
 import { standsByWord } from '../../adapters/tokenizer/words.ts'
 
@@ -47,6 +48,7 @@ describe('openTokenizer', () => {
     expect(standsByWord(json)).toBe(true)
     const fast = makeTokenizer(json, {})
     const slow = new HubTokenizer(json, {})
+    expect(makeExact(slow, json)).toBeDefined()
     const word = fc.oneof(
       fc.constantFrom('film', "don't", '<extra_id_0>', '</s>', '▁', 'ﬁne', '\u0301', '\u00a0', '\t', ''),
       fc.string({ unit: 'binary' }),

@@ -17,6 +17,7 @@ import type { WeightRef, WeightTable } from '../../src/tensor/weights.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 import { readRange } from '../disk/ranges.ts'
 import { replaceFile, replaceWith } from '../disk/replace.ts'
+import { readTokenizerJson } from '../tokenizer/tokenizer.ts'
 import { findBase, type BaseOptions } from './open-base.ts'
 
 /** Beside the ONNX files, where the checkpoint has them. */
@@ -26,6 +27,7 @@ const COPIED = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
+  'added_tokens.json',
   'spiece.model',
 ]
 
@@ -102,9 +104,30 @@ export async function exportOnnx(model: string, outDir: string, options: ExportO
       return found.size
     })
   }
+  for (const [path, text] of await missingTokenizerFiles(modelDir)) {
+    await write(path, async (file) => {
+      await writeFile(file, text)
+      return Buffer.byteLength(text)
+    })
+  }
   if (Object.keys(external).length === 0) return written
   const told = { path: 'config.json', sizeBytes: await tellExternal(join(outDir, 'config.json'), external) }
   return [...written.filter(({ path }) => path !== told.path), told]
+}
+
+/** transformers.js reads no spiece.model: where a checkpoint has nothing else, the same tokenizer in the files that it does read. */
+async function missingTokenizerFiles(modelDir: string): Promise<[path: string, text: string][]> {
+  const has = (name: string): Promise<boolean> =>
+    stat(join(modelDir, name)).then(
+      () => true,
+      () => false,
+    )
+  if ((await has('tokenizer.json')) || !(await has('spiece.model'))) return []
+  const { json, config } = await readTokenizerJson(modelDir)
+  const configured = (await has('tokenizer_config.json'))
+    ? []
+    : [['tokenizer_config.json', { tokenizer_class: 'T5Tokenizer', ...config }] as const]
+  return [['tokenizer.json', json] as const, ...configured].map(([path, value]) => [path, `${JSON.stringify(value)}\n`])
 }
 
 /** Where transformers.js looks before it fetches `…onnx_data`. */

@@ -3,11 +3,8 @@ import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { FormatError } from '../../src/errors.ts'
 import { makeExact } from './exact.ts'
+import { T5_EOS, T5_PAD } from './names.ts'
 import { addedInPlain, byWords, standsByWord } from './words.ts'
-
-/** T5's own ids, where the tokenizer does not say. */
-const T5_PAD = '<pad>'
-const T5_EOS = '</s>'
 
 /** A special token in tokenizer_config.json is a string or an AddedToken object. */
 const contentOf = (token: unknown, otherwise: string): string =>

@@ -17,6 +17,7 @@ import {
   viewOf,
   type Cursor,
 } from '../../src/onnx/wire.ts'
+import { addedToken, gatherAdded, type Added, type TokenizerFiles } from './spiece-added.ts'
 
 interface Piece {
   readonly text: string
@@ -32,6 +33,8 @@ interface Model {
 
 /** Piece types and model types of the proto. */
 const UNKNOWN = 2
+const CONTROL = 3
+const USER_DEFINED = 4
 const UNIGRAM = 1
 
 /** Calls `field` for every field of a message; it reads the value or skips it. */
@@ -82,26 +85,16 @@ function readModel(message: Cursor): Model {
   return { pieces, charsMap, type }
 }
 
-const SPECIAL = /^(<pad>|<\/s>|<unk>|<extra_id_\d+>)$/
 const METASPACE = { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true }
-
-const addedToken = (content: string, id: number): object => ({
-  id,
-  content,
-  single_word: false,
-  lstrip: false,
-  rstrip: false,
-  normalized: false,
-  special: true,
-})
 
 /**
  * Converts the bytes of a `spiece.model`.
- * @param extraIds sentinels `<extra_id_N>` … `<extra_id_0>` put after the pieces: 100 for T5, none where the model holds them itself (mT5)
+ * @param files what lies beside it and names added tokens. `extra_ids` of tokenizer_config.json: sentinels `<extra_id_N>` … `<extra_id_0>` put after the pieces:
+ * 100 for T5, none where the model holds them itself (mT5)
  * @throws {FormatError} `spiece-format`
  * @throws {UnsupportedError} `spiece-type` for a model that is not unigram
  */
-export function convertSentencePiece(bytes: Uint8Array, name: string, extraIds = 100): Record<string, unknown> {
+export function convertSentencePiece(bytes: Uint8Array, name: string, files: TokenizerFiles = { config: {} }): Record<string, unknown> {
   let model: Model
   try {
     model = readModel(cursor(bytes))
@@ -122,15 +115,14 @@ export function convertSentencePiece(bytes: Uint8Array, name: string, extraIds =
     )
   if (type !== UNIGRAM) throw new UnsupportedError('spiece-type', `${name} is a SentencePiece model of type ${type}; T5's are unigram (1).`)
   const own = pieces.some(({ text }) => text === '<extra_id_0>')
-  const sentinels = Array.from({ length: own ? 0 : extraIds }, (_, index) => `<extra_id_${extraIds - 1 - index}>`)
+  const extraIds = files.config['extra_ids'] ?? 100
+  const count = own || typeof extraIds !== 'number' ? 0 : extraIds
+  const sentinels = Array.from({ length: count }, (_, index) => `<extra_id_${count - 1 - index}>`)
   return {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: [
-      ...pieces.flatMap(({ text }, id) => (SPECIAL.test(text) ? [addedToken(text, id)] : [])),
-      ...sentinels.map((text, index) => addedToken(text, pieces.length + index)),
-    ],
+    added_tokens: withIds(gatherAdded(files, ownAdded(pieces), sentinels), [...pieces.map(({ text }) => text), ...sentinels]),
     normalizer: charsMap.length === 0 ? null : { type: 'Precompiled', precompiled_charsmap: Buffer.from(charsMap).toString('base64') },
     pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'WhitespaceSplit' }, METASPACE] },
     post_processor: endOfText(pieces.findIndex(({ text }) => text === '</s>')),
@@ -142,6 +134,17 @@ export function convertSentencePiece(bytes: Uint8Array, name: string, extraIds =
       byte_fallback: false,
     },
   }
+}
+
+/** What SentencePiece matches before all else; neither is normalized, and control symbols are special. */
+const ownAdded = (pieces: readonly Piece[]): Added[] =>
+  pieces.flatMap(({ text, type }) => (type === CONTROL || type === USER_DEFINED ? [addedToken(text, { special: type === CONTROL })] : []))
+
+/** Tokens of the vocabulary have their ids there, others the next ones: what a file says of their ids is not asked, as in transformers. */
+function withIds(added: readonly Added[], vocabulary: readonly string[]): (Added & { readonly id: number })[] {
+  const ids = new Map(vocabulary.map((text, id) => [text, id]))
+  let next = vocabulary.length
+  return added.map((token) => ({ id: ids.get(token.content) ?? next++, ...token })).toSorted((a, b) => a.id - b.id)
 }
 
 const endOfText = (id: number): object => ({

@@ -9,6 +9,7 @@ import { parseDelimited } from '../../adapters/rows/delimited.ts'
 import { parseJsonLines } from '../../adapters/rows/jsonl.ts'
 import { formatBundle, parseBundle } from '../../adapters/tar/bundle.ts'
 import { formatTar, parseTar } from '../../adapters/tar/tar.ts'
+import { openCharsMap } from '../../adapters/tokenizer/charsmap.ts'
 import { convertSentencePiece } from '../../adapters/tokenizer/sentencepiece.ts'
 import { parseTemplate } from '../../src/data/template.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
@@ -128,6 +129,12 @@ const lock = utf8(
     models: {},
   }),
 )
+/** The character map of a small model, as its tokenizer.json has it. */
+const charsMap = charsMapOf(convertSentencePiece(fixture('tokenizer/plain.model'), 'plain.model'))
+function charsMapOf(json: Record<string, unknown>): Uint8Array {
+  return Buffer.from((json['normalizer'] as { precompiled_charsmap: string }).precompiled_charsmap, 'base64')
+}
+
 /** Three SentencePiece pieces: <pad>, </s>, <unk>. */
 const pieces = new Uint8Array(
   Buffer.from('0a0e0a053c7061643e150000000018030a0d0a043c2f733e150000000018030a0e0a053c756e6b3e15000000001802', 'hex'),
@@ -200,13 +207,15 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     seeds: [utf8('{"input":"a","target":"b"}\n{"input":"c","target":"d"}\n')],
     run: (bytes) => parseJsonLines(textOf(bytes), 'fuzz'),
   },
+  TSV: { seeds: [utf8('input\ttarget\n"a ""b"""\tc\r\n"d\te\n')], run: (bytes) => parseDelimited(textOf(bytes), 'fuzz', '\t') },
   CSV: { seeds: [utf8('input,target\n"a, ""b""",c\nd,e\n')], run: (bytes) => parseDelimited(textOf(bytes), 'fuzz', ',') },
   template: { seeds: [utf8('{sentence} question: {question|lower}')], run: (bytes) => parseTemplate(textOf(bytes)) },
   'config.json': {
     seeds: [fixture('onnx/tiny-t5-v10/hf/config.json'), fixture('onnx/tiny-t5-v11/hf/config.json')],
     run: (bytes) => parseT5Config(parseStrictJson(textOf(bytes), 'fuzz')),
   },
-  'spiece.model': { seeds: [pieces], run: (bytes) => convertSentencePiece(bytes, 'fuzz', 0) },
+  'spiece.model': { seeds: [pieces], run: (bytes) => convertSentencePiece(bytes, 'fuzz', { config: { extra_ids: 0 } }) },
+  'character map': { seeds: [charsMap], run: (bytes) => openCharsMap(bytes)('\uff21n \u0085 \u2460 e\u0301') },
   lockfile: { seeds: [lock], run: (bytes) => parseLock(textOf(bytes), 'fuzz') },
   'training checkpoint': { seeds: [checkpoint], run: (bytes) => parseCheckpoint(bytes, anySeal) },
 }

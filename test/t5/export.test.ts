@@ -1,10 +1,11 @@
 /** `exportOnnx`: stock transformers.js loads the folder and generates PyTorch's tokens. */
-import { env, pipeline, Tensor as HubTensor } from '@huggingface/transformers'
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { AutoTokenizer, env, pipeline, Tensor as HubTensor } from '@huggingface/transformers'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { exportOnnx } from '../../adapters/compose/export.ts'
+import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
 import { FIXTURES } from './checkpoint.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'export-'))
@@ -52,4 +53,24 @@ test.each([
   const [answer] = (await pipe(texts[0]!, { max_new_tokens: base_greedy[0]!.length - 1 } as never)) as { generated_text: string }[]
   expect(answer!.generated_text).toBe(pipe.tokenizer.decode(base_greedy[0]!, { skip_special_tokens: true }))
   await pipe.dispose()
+})
+
+test('a checkpoint with spiece.model alone gets the tokenizer files that transformers.js reads', async () => {
+  const source = join(folder, 'spiece-only')
+  cpSync(`${FIXTURES}tiny-t5-v10/hf`, source, { recursive: true })
+  cpSync(`${FIXTURES}tiny-t5-v10/spiece.model`, join(source, 'spiece.model'))
+  writeFileSync(join(source, 'added_tokens.json'), '{"[new york]": 512}')
+  const out = join(folder, 'spiece-exported')
+  const files = await exportOnnx(source, out)
+  expect(files.map(({ path }) => path)).toEqual(expect.arrayContaining(['tokenizer.json', 'tokenizer_config.json']))
+  env.allowRemoteModels = false
+  env.localModelPath = `${dirname(out)}/`
+  const stock = await AutoTokenizer.from_pretrained(basename(out), { local_files_only: true })
+  const [ours, exported] = await Promise.all([openTokenizer(source), openTokenizer(out)])
+  const { texts } = references['tiny-t5-v10']!
+  for (const text of [...texts, 'to [new york] now']) {
+    expect(stock.encode(text)).toEqual(ours.encode(text))
+    expect(exported.encode(text)).toEqual(ours.encode(text))
+  }
+  expect(ours.encode('[new york]')).toHaveLength(2)
 })

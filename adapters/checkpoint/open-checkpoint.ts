@@ -24,7 +24,7 @@ const MAX_SHARDS = 1000
 
 /**
  * Opens the weights of a model folder; reads only headers.
- * @throws {ConfigError} `checkpoint-missing` | `checkpoint-config`
+ * @throws {ConfigError} `checkpoint-missing` | `checkpoint-config` | `checkpoint-encoder-only`
  * @throws {FormatError} `checkpoint-index`, `safetensors-*`, `torch-*`
  * @throws {UnsupportedError} `torch-*`
  */
@@ -34,7 +34,19 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
     const read = file.torch ? (await import('./torch-zip.ts')).readTorchZip : headerOf
     for (const [name, ref] of await read(file.path)) weights.set(name, ref)
   }
+  checkDecoder(dir, weights)
   return { config: await configOf(dir), weights, embeddingTable: () => embeddingTable(dir, weights) }
+}
+
+/** A T5EncoderModel (an embedder, the text encoder of an image model) can be given no prompt here: answers come from the decoder. */
+function checkDecoder(dir: string, weights: WeightTable): void {
+  const has = (part: string): boolean => [...weights.keys()].some((name) => name.startsWith(`${part}.block.`))
+  if (!has('encoder') || has('decoder')) return
+  throw new ConfigError(
+    'checkpoint-encoder-only',
+    `${dir} holds the encoder of a T5 alone (T5EncoderModel); prompts are trained and used with the whole model, encoder and decoder. Take the model that it is a part of.`,
+    { facts: { dir } },
+  )
 }
 
 async function configOf(dir: string): Promise<unknown> {

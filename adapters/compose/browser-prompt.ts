@@ -1,12 +1,12 @@
 /** Prompts where there is no file system: from addresses, from files a person chose, from bytes. */
 import { FormatError, HubError } from '../../src/errors.ts'
-import { isHubId } from '../../src/prompt/base-name.ts'
 import type { Digest } from '../../src/prompt/fingerprint.ts'
+import { parsePromptId } from '../../src/prompt/prompt-id.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { checkHashes, CONFIG_FILE, fileOf, MANIFEST_FILE, parseArtifact, TENSOR_FILE, textOf, type Files } from '../artifact/artifact.ts'
 import { parsePeft } from '../peft/peft.ts'
 
-/** A folder's address or Hub id; chosen files; bytes by file name. */
+/** A folder's address or Hub id (`owner/name#folder` for a prompt in a folder of the repository); chosen files; bytes by file name. */
 export type BrowserPrompt = string | URL | Iterable<File> | Files
 
 export interface OpenPromptOptions {
@@ -66,7 +66,9 @@ async function fetched(
   address: string,
   { fetch: get = fetch, hubUrl = 'https://huggingface.co', revision = 'main' }: OpenPromptOptions,
 ): Promise<Files> {
-  const folder = isHubId(address) ? `${hubUrl}/${address}/resolve/${encodeURIComponent(revision)}` : address.replace(/\/$/, '')
+  const { repo, folder: below } = parsePromptId(address) ?? {}
+  const top = `${hubUrl}/${repo}/resolve/${encodeURIComponent(revision)}`
+  const folder = repo === undefined ? address.replace(/\/$/, '') : below === undefined ? top : `${top}/${below}`
   const files = new Map<string, Uint8Array>()
   await Promise.all(
     [...LARGEST_BYTES.keys()].map(async (name) => {

@@ -2,6 +2,7 @@
 import { open, readdir, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { ConfigError, FormatError, UnsupportedError } from '../../src/errors.ts'
+import { parseAdapterConfig, pickled } from '../../src/prompt/adapter-config.ts'
 import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { parseSafetensorsHeader } from '../../src/tensor/safetensors.ts'
 import {
@@ -221,14 +222,13 @@ export async function openLocated(found: LocatedPrompt, { task }: OpenPromptOpti
   const { name, files, format } = found
   if (format === 'npy') return openedNpy(found, task)
   if (!files.has(TENSOR_FILE) && files.has(PICKLE_FILE)) {
-    throw new UnsupportedError(
-      'peft-pickle',
-      `${name} has its tensors only as ${PICKLE_FILE}, a pickle, which can run code when it is read. Save it again in Python: model.save_pretrained(folder) with a current PEFT writes ${TENSOR_FILE}.`,
-    )
+    throw pickled(name)
   }
   if (format === 'peft') {
     const { parsePeft } = await import('../peft/peft.ts')
     const config = textOf(fileOf(files, CONFIG_FILE), CONFIG_FILE)
+    // What another library's adapter is comes before what it lacks.
+    if (!files.has(TENSOR_FILE)) parseAdapterConfig(config)
     return { ...found, ...parsePeft(config, fileOf(files, TENSOR_FILE), task === undefined ? {} : { task }) }
   }
   refuseTask(task, name)

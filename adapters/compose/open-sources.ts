@@ -61,10 +61,12 @@ function namesOf(given: PromptSources): [string, PromptSource][] {
     : Object.entries(given as Readonly<Record<string, PromptSource>>)
 }
 
-/** Last part of a folder, file or Hub id; values are numbered. */
+/** Last part of a folder, file or Hub id, or the name of a pack's prompt; values are numbered. */
 const nameOf = (source: PromptSource, index: number): string =>
   typeof source === 'string'
-    ? basename(source).replace(/\.(tar\.gz|tgz|npy|safetensors)$/, '')
+    ? basename(source)
+        .replace(/^.*#/, '')
+        .replace(/\.(tar\.gz|tgz|npy|safetensors)$/, '')
     : index === 0
       ? 'prompt'
       : `prompt${index + 1}`

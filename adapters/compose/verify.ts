@@ -5,12 +5,13 @@ import { compareFingerprint, type ModelFacts } from '../../src/prompt/fingerprin
 import type { Manifest } from '../../src/prompt/manifest.ts'
 import { lengthOf, widthOf, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { parseSafetensors } from '../../src/tensor/safetensors.ts'
+import { adviseLabels } from '../../src/train/advice.ts'
 import { CONFIG_FILE, fileOf, MANIFEST_FILE, parseArtifact, TENSOR_FILE, textOf, type Files } from '../artifact/artifact.ts'
 import { sha256 } from '../artifact/folder.ts'
 import { parseManifest } from '../artifact/manifest.ts'
 import { findPrompt } from './find-prompt.ts'
 import type { BaseOptions } from './open-base.ts'
-import { openModelFacts } from './open-model-facts.ts'
+import { openModelFacts, type OpenedModel } from './open-model-facts.ts'
 import { locatePrompts, openLocated, type LocatedPrompt, type OpenPromptOptions } from './open-prompt.ts'
 
 export interface VerifyOptions extends OpenPromptOptions {
@@ -26,7 +27,7 @@ export interface Check {
   readonly name: string
   readonly standing: Standing
   readonly detail: string
-  /** The error's code where it failed. */
+  /** The code of what failed, or of what is warned of. */
   readonly code?: string
 }
 
@@ -46,10 +47,10 @@ export async function verifyPrompts(path: string, options: VerifyOptions = {}): 
     locatePrompts(await findPrompt(path), options),
     options.model === undefined ? undefined : openModelFacts(options.model, options.onDownload ? { onProgress: options.onDownload } : {}),
   ])
-  return Promise.all(located.map((found) => verify(found, model?.facts, options)))
+  return Promise.all(located.map((found) => verify(found, model, options)))
 }
 
-async function verify(found: LocatedPrompt, model: ModelFacts | undefined, options: OpenPromptOptions): Promise<Verification> {
+async function verify(found: LocatedPrompt, model: OpenedModel | undefined, options: OpenPromptOptions): Promise<Verification> {
   const { name, files } = found
   const checks: Check[] = []
   /** Runs a check; what it returns is the detail, or the whole check. */
@@ -64,14 +65,15 @@ async function verify(found: LocatedPrompt, model: ModelFacts | undefined, optio
   }
   let manifest: Manifest | undefined
   let prompt: SoftPrompt | undefined
+  let notes: readonly string[] = []
   if (found.format !== 'npy') {
     await check('configuration', () => {
       const { peftType, length, width } = parseAdapterConfig(textOf(fileOf(files, CONFIG_FILE), CONFIG_FILE))
       return `${peftType}, ${length} virtual tokens${width === undefined ? '' : ` of width ${width}`}`
     })
     await check('tensor file', () => {
-      const { tensors } = parseSafetensors(fileOf(files, TENSOR_FILE))
-      return [...tensors].map(([tensor, { dtype, shape }]) => `${tensor} ${dtype} [${shape.join(', ')}]`).join(', ')
+      const { tensors, leftOut } = parseSafetensors(fileOf(files, TENSOR_FILE), { leaveOut: found.format === 'peft' })
+      return [...tensors, ...leftOut].map(([tensor, { dtype, shape }]) => `${tensor} ${dtype} [${shape.join(', ')}]`).join(', ')
     })
   }
   if (found.format === 'soft-prompt') {
@@ -87,15 +89,25 @@ async function verify(found: LocatedPrompt, model: ModelFacts | undefined, optio
     })
   await check('prompt', async () => {
     // An artifact's hashes are checked one by one below.
-    prompt = found.format === 'soft-prompt' ? parseArtifact(files) : (await openLocated(found, options)).prompt
+    if (found.format === 'soft-prompt') prompt = parseArtifact(files)
+    else ({ prompt, notes } = await openLocated(found, options))
     return `[${lengthOf(prompt)}, ${widthOf(prompt)}], every value finite; the parts agree`
   })
+  for (const note of notes) checks.push({ name: 'note', standing: 'warning', detail: note })
   for (const [file, expected] of Object.entries(manifest?.files ?? {}))
     await check(`sha256 of ${file}`, () => hashCheck(files, file, expected))
   if (manifest && !manifest.files?.[TENSOR_FILE])
     checks.push({ name: 'sha256', standing: 'warning', detail: `the manifest holds none of ${TENSOR_FILE}` })
-  await check('base model', () => baseCheck(manifest, prompt, model))
+  await check('base model', () => baseCheck(manifest, prompt, model?.facts))
+  checks.push(...labelChecks(manifest, model))
   return { name, sound: checks.every(({ standing }) => standing !== 'failed'), checks }
+}
+
+/** Label words by the model's tokens: those that cannot be told apart, or are unknown to it. */
+function labelChecks(manifest: Manifest | undefined, model: OpenedModel | undefined): Check[] {
+  const labels = manifest?.labels ?? []
+  if (labels.length === 0 || model?.tokenizer === undefined) return []
+  return adviseLabels(labels, model.tokenizer).map(({ code, message }) => ({ name: 'labels', standing: 'warning', detail: message, code }))
 }
 
 async function hashCheck(files: Files, name: string, expected: string): Promise<string | Omit<Check, 'name'>> {

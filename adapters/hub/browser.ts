@@ -4,7 +4,7 @@
  */
 import { HubError } from '../../src/errors.ts'
 import { bearer, refusedError, shownUrl } from './errors.ts'
-import { checkRemotePath, checkRepoId, promptFileLimit, selectPromptFiles } from './files.ts'
+import { checkRemotePath, checkRepoId, filesIn, promptFileLimit, selectPromptFiles } from './files.ts'
 
 export interface PullFilesOptions {
   readonly repo: string
@@ -139,7 +139,7 @@ async function list(hub: Client, hubUrl: string, repo: string, commit: string): 
 }
 
 /**
- * Pulls a prompt's files: the revision resolved once, each byte verified.
+ * Pulls a prompt's files: the revision resolved once, each byte verified; of `owner/name#folder` those of a folder.
  * @throws {HubError} `hub-corrupt` | `hub-not-a-prompt` | `hub-file-too-large` | `hub-repo-not-found` | …
  * @example
  * const { files } = await pullPromptFiles({ repo: 'me/t5-small-sst2' })
@@ -148,14 +148,16 @@ async function list(hub: Client, hubUrl: string, repo: string, commit: string): 
 export async function pullPromptFiles(options: PullFilesOptions): Promise<PulledFiles> {
   const { revision = 'main', skip = () => false } = options
   const hubUrl = (options.hubUrl ?? 'https://huggingface.co').replace(/\/+$/, '')
-  const repo = checkRepoId(options.repo)
+  const [id = '', folder] = options.repo.split('#')
+  const repo = checkRepoId(id)
   const hub = client({ ...options, hubUrl })
   const { value } = await hub.json(`${hubUrl}/api/models/${repo}/revision/${encodeURIComponent(revision)}?expand=sha`)
   const commit = isObject(value) ? String(value['sha']) : ''
   if (!/^[0-9a-f]{40}$/.test(commit)) throw new HubError('hub-answer', `${shownUrl(hubUrl)} names no commit for ${repo} at "${revision}".`)
-  const chosen = selectPromptFiles(await list(hub, hubUrl, repo, commit), repo).filter(({ path }) => !skip(path))
+  const listed = filesIn(await list(hub, hubUrl, repo, commit), folder)
+  const chosen = selectPromptFiles(listed, options.repo).filter(({ path }) => !skip(path))
   const read = chosen.map(async (file) => {
-    const url = `${hubUrl}/${repo}/resolve/${commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`
+    const url = `${hubUrl}/${repo}/resolve/${commit}/${file.file.path.split('/').map(encodeURIComponent).join('/')}`
     const bytes = await hub.bytes(url, Math.min(file.size, promptFileLimit(file.path) ?? 0))
     if (bytes.length === file.size && (await isListed(bytes, file))) return [file.path, bytes] as const
     throw new HubError('hub-corrupt', `${shownUrl(url)} sent other bytes than the repository lists; they were thrown away. Try again.`, {

@@ -1,5 +1,6 @@
 /** Which files a repository of prompts may hold: names that are sent and fetched, and their largest sizes. */
-import { HubError } from '../../src/errors.ts'
+import { HubError, type SoftPromptError } from '../../src/errors.ts'
+import { adapterHub, pickled } from '../../src/prompt/adapter-config.ts'
 import { isHubId } from '../../src/prompt/base-name.ts'
 
 /** Largest `adapter_model.safetensors`: 2P rows of 200 virtual tokens at width 4096 in F32 are 6.6 MB; packs and P-tuning encoders more. */
@@ -30,18 +31,12 @@ export interface SizedPath {
 /**
  * The prompt's files among all those of a repository.
  * @throws {HubError} `hub-not-a-prompt` | `hub-file-too-large` | `hub-too-many-files`
+ * @throws {UnsupportedError} `peft-pickle` | `adapter-hub`
  */
 export function selectPromptFiles<T extends SizedPath>(files: readonly T[], where: string): T[] {
   const chosen = files.filter(({ path }) => promptFileLimit(path) !== undefined)
   const missing = REQUIRED.filter((name) => !chosen.some(({ path }) => path === name))
-  if (missing.length > 0) {
-    const has = files.slice(0, 10).map(({ path }) => path)
-    throw new HubError(
-      'hub-not-a-prompt',
-      `${where} holds no soft prompt: ${missing.join(' and ')} missing; it has ${has.join(', ') || 'no files'}.`,
-      { facts: { missing } },
-    )
-  }
+  if (missing.length > 0) throw noPrompt(files, missing, where)
   if (chosen.length > PROMPT_FILES)
     throw new HubError('hub-too-many-files', `${where} holds ${chosen.length} files, more than ${PROMPT_FILES}.`)
   for (const { path, size } of chosen) {
@@ -52,6 +47,39 @@ export function selectPromptFiles<T extends SizedPath>(files: readonly T[], wher
       })
   }
   return chosen
+}
+
+/** Folders that hold a prompt, without its own at the top. */
+const foldersOf = (paths: readonly string[]): string[] =>
+  paths.flatMap((path) => {
+    const folder = path.slice(0, -(REQUIRED[0] as string).length - 1)
+    return path.endsWith(`/${REQUIRED[0]}`) && paths.includes(`${folder}/${REQUIRED[1]}`) ? [folder] : []
+  })
+
+/** Says what lies there instead of a prompt. */
+function noPrompt(files: readonly SizedPath[], missing: readonly string[], where: string): SoftPromptError {
+  const paths = files.map(({ path }) => path)
+  if (missing.join() === REQUIRED[1] && paths.includes('adapter_model.bin')) return pickled(where)
+  if (paths.includes('adapter_config.json') && paths.includes('pytorch_adapter.bin')) return adapterHub(where)
+  const folders = foldersOf(paths).toSorted()
+  if (folders.length > 0) {
+    return new HubError(
+      'hub-not-a-prompt',
+      `${where} holds no soft prompt at its top, but in ${folders.slice(0, 10).join(', ')}. Name one: ${where}#${folders[0]}.`,
+      { facts: { missing, folders } },
+    )
+  }
+  return new HubError(
+    'hub-not-a-prompt',
+    `${where} holds no soft prompt: ${missing.join(' and ')} missing; it has ${paths.slice(0, 10).join(', ') || 'no files'}.`,
+    { facts: { missing } },
+  )
+}
+
+/** The files below a folder, named from there; all where none is asked for. */
+export function filesIn<T extends SizedPath>(files: readonly T[], folder: string | undefined): (T & { readonly file: T })[] {
+  const start = folder === undefined ? '' : `${folder}/`
+  return files.flatMap((file) => (file.path.startsWith(start) ? [{ ...file, path: file.path.slice(start.length), file }] : []))
 }
 
 /**

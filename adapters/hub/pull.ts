@@ -1,11 +1,13 @@
 /** Pulls a soft prompt: into the cache, and from there into a folder if one is named. */
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { selectPromptFiles } from './files.ts'
+import { checkRemotePath, filesIn, selectPromptFiles } from './files.ts'
 import { checkLocked, describePrompt, readLock, withLocked, writeLock, type LockedFile } from './lockfile.ts'
 import { fetchSnapshot, type Snapshot, type SnapshotOptions } from './snapshot.ts'
 
 export interface PullOptions extends Omit<SnapshotOptions, 'select' | 'type'> {
+  /** Folder of the repository that the prompt lies in; default: its top. */
+  readonly folder?: string
   /** Folder to write the prompt to, besides the cache. */
   readonly out?: string
   /** Replace what `out` holds, if it is another prompt. */
@@ -45,25 +47,39 @@ async function fetchFrozen(options: PullOptions, fetch: (revision: string, offli
   )
 }
 
+/** A lock file pins repositories, whole. */
+function checkFolder(folder: string, { lockFile, frozen, repo }: PullOptions): void {
+  checkRemotePath(folder)
+  if (lockFile === undefined && frozen !== true) return
+  throw new HubError(
+    'hub-lock-folder',
+    `${repo}#${folder} is a folder of a repository, and a lock file pins whole repositories. Pull it without the lock file, at a commit.`,
+  )
+}
+
 /**
  * Pulls a prompt. What comes back was verified byte by byte and, with `validate`, read.
  * @throws {HubError} and what `validate` throws
  * @example const { dir } = await pullPrompt({ repo: 'me/t5-small-sst2', ...readHubEnvironment() })
  */
 export async function pullPrompt(options: PullOptions): Promise<Pulled> {
-  const select: SnapshotOptions['select'] = (files) => selectPromptFiles(files, options.repo)
+  const { folder } = options
+  if (folder !== undefined) checkFolder(folder, options)
+  const name = folder === undefined ? options.repo : `${options.repo}#${folder}`
+  const select: SnapshotOptions['select'] = (all) => selectPromptFiles(filesIn(all, folder), name).map(({ file }) => file)
   const fetch = (revision: string, offline: boolean): Promise<Snapshot> => fetchSnapshot({ ...options, revision, offline, select })
   const snapshot = options.frozen ? await fetchFrozen(options, fetch) : await fetch(options.revision ?? 'main', options.offline ?? false)
-  const files = await describePrompt(snapshot.dir)
-  selectPromptFiles(files, `${options.repo} in the cache`)
-  await options.validate?.(snapshot.dir)
+  const dir = folder === undefined ? snapshot.dir : join(snapshot.dir, folder)
+  const files = await describePrompt(dir)
+  selectPromptFiles(files, `${name} in the cache`)
+  await options.validate?.(dir)
   if (options.out !== undefined) {
     const { place } = await import('./place.ts')
-    await place(snapshot.dir, files, options.out, options)
+    await place(dir, files, options.out, options)
   }
   const { repo, revision, commit, downloadedBytes } = snapshot
   if (options.lockFile !== undefined && !options.frozen) {
     await writeLock(options.lockFile, (lock) => withLocked(lock, 'prompts', repo, { revision, commit, files }))
   }
-  return { repo, revision, commit, dir: options.out === undefined ? snapshot.dir : resolve(options.out), files, downloadedBytes }
+  return { repo, revision, commit, dir: options.out === undefined ? dir : resolve(options.out), files, downloadedBytes }
 }

@@ -3,7 +3,7 @@ import { ConfigError, FormatError, ShapeError, UnsupportedError } from '../../sr
 import { parseAdapterConfig, type AdapterConfig } from '../../src/prompt/adapter-config.ts'
 import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { toFloat32, type FloatDtype } from '../../src/tensor/half.ts'
-import { parseSafetensors } from '../../src/tensor/safetensors.ts'
+import { parseSafetensors, unread } from '../../src/tensor/safetensors.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 
 export interface PeftOptions {
@@ -48,7 +48,8 @@ export function parsePeft(configText: string, tensorBytes: Uint8Array, options: 
   if (options.task !== undefined && peftType !== 'MULTITASK_PROMPT_TUNING') {
     throw new ConfigError('peft-task', `Task ${options.task} was asked for, but this adapter is ${peftType}: it holds one prompt.`)
   }
-  const { tensors } = parseSafetensors(tensorBytes, { maxHeaderBytes: MAX_HEADER_BYTES })
+  const { tensors, leftOut } = parseSafetensors(tensorBytes, { maxHeaderBytes: MAX_HEADER_BYTES, leaveOut: true })
+  for (const [name, { dtype }] of leftOut) if (used.includes(name)) throw unread(name, dtype)
   const stored = named(tensors, 'prompt_embeddings')
   const notes: string[] = []
   const rows = firstRows(config, peftType === 'MULTITASK_PROMPT_TUNING' ? taskMatrix(tensors, options.task) : stored, notes)
@@ -58,12 +59,28 @@ export function parsePeft(configText: string, tensorBytes: Uint8Array, options: 
       'P-tuning saves what its network put out, not the network: the prompt answers as before, and cannot be trained on as P-tuning.',
     )
   }
-  if (peftType === 'CPT' || taskType === 'CAUSAL_LM') notes.push('This prompt was trained for a causal model, not for a T5.')
-  const others = [...tensors.keys()].filter((name) => !used.includes(name))
+  if (peftType === 'CPT' || taskType === 'CAUSAL_LM') notes.push(CAUSAL)
+  else if (taskType !== undefined && taskType !== 'SEQ_2_SEQ_LM') notes.push(noteOfTask(taskType))
+  const others = [...tensors.keys(), ...leftOut.keys()].filter((name) => !used.includes(name))
   if (others.length > 0) notes.push(`Tensors of no prompt were left out: ${others.slice(0, 5).join(', ').slice(0, 200)}.`)
   const manifest = { base: { id: base ?? '', ...(revision === undefined ? {} : { revision }) } }
   const { dtype, shape: storedShape } = tensors.get('prompt_embeddings') as Tensor<FloatDtype>
   return { prompt: softPrompt(rows, manifest), peftType, dtype, storedShape, notes }
+}
+
+const CAUSAL = 'This prompt was trained for a causal model, not for a T5.'
+
+/** PEFT's other task types: what stood behind the model in training. */
+const BEHIND: Readonly<Record<string, string>> = {
+  SEQ_CLS: 'a classification head',
+  TOKEN_CLS: 'a head that classifies tokens',
+  QUESTION_ANS: 'a head that finds spans',
+  FEATURE_EXTRACTION: 'its hidden states',
+}
+
+function noteOfTask(taskType: string): string {
+  const behind = Object.hasOwn(BEHIND, taskType) ? `for ${BEHIND[taskType]}, ` : ''
+  return `This prompt was trained ${behind}not for generated answers (its task_type is ${taskType.slice(0, 60)}, a T5's would be SEQ_2_SEQ_LM): what it makes a T5 write means little.`
 }
 
 /** The tensors a method saves its prompts in. @throws {UnsupportedError} `peft-type` */

@@ -62,7 +62,7 @@ async function missing(dir: string, config: Record<string, unknown>, cause: unkn
     )
   }
   const names = new Set(await readdir(dir).catch(() => []))
-  if (names.has('vocab.json') && names.has('merges.txt')) {
+  if ((names.has('vocab.json') && names.has('merges.txt')) || (typeof kind === 'string' && kind.startsWith('Roberta'))) {
     return new UnsupportedError(
       'tokenizer-kind',
       `${dir} has its tokenizer as vocab.json and merges.txt (BPE, as CodeT5), which are not read. In Python, AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes the tokenizer.json that is.`,

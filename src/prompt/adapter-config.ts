@@ -1,5 +1,5 @@
 /** PEFT's `adapter_config.json` for prompt learning (PEFT 0.21, `PromptLearningConfig`, `PromptTuningConfig`), read and written. */
-import { ConfigError, FormatError } from '../errors.ts'
+import { ConfigError, FormatError, UnsupportedError } from '../errors.ts'
 import { isObject, parseStrictJson, type Json } from '../tensor/strict-json.ts'
 
 /** What of an adapter's configuration a soft prompt needs. */
@@ -24,9 +24,24 @@ const wrong = (key: string, expected: string, got: Json | undefined): ConfigErro
     facts: { key, got },
   })
 
+/** What to say of an adapter of the library `adapters` (AdapterHub), whose adapter_config.json is another one. */
+export const adapterHub = (where: string): UnsupportedError =>
+  new UnsupportedError(
+    'adapter-hub',
+    `${where} holds an adapter of AdapterHub's library "adapters", not of PEFT: its format is another one and is not read. Save the prompt's matrix in Python with numpy.save(path, prompt) and open that .npy.`,
+  )
+
+/** What to say of an adapter whose tensors lie in PEFT's older file only. */
+export const pickled = (where: string): UnsupportedError =>
+  new UnsupportedError(
+    'peft-pickle',
+    `${where} has its tensors only as adapter_model.bin, a pickle, which can run code when it is read. Save it again in Python: model.save_pretrained(folder) with a current PEFT writes adapter_model.safetensors.`,
+  )
+
 /**
  * Text of `adapter_config.json` to its meaning.
  * @throws {FormatError} `json-*` | `adapter-config`
+ * @throws {UnsupportedError} `adapter-hub`
  * @throws {ConfigError} `adapter-config-value`
  */
 export function parseAdapterConfig(text: string): AdapterConfig {
@@ -45,6 +60,9 @@ export function parseAdapterConfig(text: string): AdapterConfig {
       throw wrong(key, `a whole number from 1 to ${most}`, value)
     return value
   }
+  // What the library AdapterHub has made, by keys of its own.
+  if (json['peft_type'] === undefined && (json['model_class'] !== undefined || json['config_id'] !== undefined))
+    throw adapterHub('This folder')
   const peftType = text_('peft_type')
   if (peftType === undefined) throw wrong('peft_type', 'the name of a PEFT method', json['peft_type'])
   return {

@@ -17,8 +17,16 @@ export interface TensorEntry {
   readonly sizeBytes: number
 }
 
+/** A tensor that is not read. */
+export interface LeftOut {
+  readonly dtype: string
+  readonly shape: readonly number[]
+}
+
 export interface SafetensorsHeader {
   readonly entries: ReadonlyMap<string, TensorEntry>
+  /** Tensors of dtypes that nothing here computes with, where `leaveOut` let them pass. */
+  readonly leftOut: ReadonlyMap<string, LeftOut>
   readonly metadata: Readonly<Record<string, string>>
   /** Length prefix and header together: where tensor bytes begin. */
   readonly headerBytes: number
@@ -27,15 +35,35 @@ export interface SafetensorsHeader {
 export interface SafetensorsLimits {
   /** Default MAX_HEADER_BYTES. A prompt's header has about 100 bytes, so its readers take far less. */
   readonly maxHeaderBytes?: number
+  /** Leaves tensors of other dtypes of the format out instead of refusing the file; their places are checked all the same. */
+  readonly leaveOut?: boolean
 }
 
 export interface Safetensors {
   readonly tensors: ReadonlyMap<string, Tensor>
+  readonly leftOut: ReadonlyMap<string, LeftOut>
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** Dtypes of the format that nothing here computes with. */
-const OTHER_DTYPES = new Set(['U16', 'U32', 'U64', 'I16', 'F8_E4M3', 'F8_E5M2', 'F8_E8M0', 'F4', 'F6_E2M3', 'F6_E3M2', 'C64'])
+/** Dtypes of the format that nothing here computes with, in bits. */
+const OTHER_BITS: Readonly<Record<string, number>> = {
+  U16: 16,
+  U32: 32,
+  U64: 64,
+  I16: 16,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  C64: 64,
+}
+/** A place in the file with the dtype as it is written. */
+type AnyEntry = Omit<TensorEntry, 'dtype'> & { readonly dtype: string }
+const isRead = (dtype: string): dtype is Dtype => Object.hasOwn(ELEMENT_BYTES, dtype)
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -64,7 +92,7 @@ export function headerLength(prefix: Uint8Array, fileSizeBytes: number, maxHeade
 export function parseSafetensorsHeader(
   prefix: Uint8Array,
   fileSizeBytes: number,
-  { maxHeaderBytes }: SafetensorsLimits = {},
+  { maxHeaderBytes, leaveOut = false }: SafetensorsLimits = {},
 ): SafetensorsHeader {
   const length = headerLength(prefix, fileSizeBytes, maxHeaderBytes)
   const headerBytes = LENGTH_BYTES + length
@@ -80,13 +108,29 @@ export function parseSafetensorsHeader(
   if (!isObject(json)) throw broken('safetensors-header-start', 'the header is no object')
   const { __metadata__, ...rest } = json
   const metadata = parseMetadata(__metadata__)
-  const entries = new Map(Object.entries(rest).map(([name, entry]) => [name, parseEntry(name, entry, headerBytes)]))
-  checkCover(entries, headerBytes, fileSizeBytes)
-  return { entries, metadata, headerBytes }
+  const all = new Map(Object.entries(rest).map(([name, entry]) => [name, parseEntry(name, entry, headerBytes)]))
+  checkCover(all, headerBytes, fileSizeBytes)
+  const entries = new Map<string, TensorEntry>()
+  const leftOut = new Map<string, LeftOut>()
+  for (const [name, entry] of all) {
+    const { dtype, shape } = entry
+    if (isRead(dtype)) entries.set(name, { ...entry, dtype })
+    else if (leaveOut) leftOut.set(name, { dtype, shape })
+    else throw unread(name, dtype)
+  }
+  return { entries, leftOut, metadata, headerBytes }
 }
 
+/** @returns {UnsupportedError} `safetensors-dtype` */
+export const unread = (name: string, dtype: string): UnsupportedError =>
+  new UnsupportedError(
+    'safetensors-dtype',
+    `Tensor ${JSON.stringify(name.slice(0, 80))} is ${dtype}; read here are ${Object.keys(ELEMENT_BYTES).join(', ')}. Convert it first.`,
+  )
+
 function parseMetadata(value: Json | undefined): Record<string, string> {
-  if (value === undefined) return {}
+  // The reference reader takes null for none.
+  if (value === undefined || value === null) return {}
   if (!isObject(value) || Object.values(value).some((text) => typeof text !== 'string')) {
     throw broken('safetensors-metadata', '__metadata__ has to hold strings only')
   }
@@ -95,19 +139,16 @@ function parseMetadata(value: Json | undefined): Record<string, string> {
 
 const isCount = (value: Json | undefined): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 
-function parseEntry(name: string, entry: Json, headerBytes: number): TensorEntry {
+const bitsOf = (dtype: string): number | undefined => (Object.hasOwn(OTHER_BITS, dtype) ? OTHER_BITS[dtype] : undefined)
+
+function parseEntry(name: string, entry: Json, headerBytes: number): AnyEntry {
   const shown = JSON.stringify(name.slice(0, 80))
   if (!isObject(entry)) throw broken('safetensors-entry', `tensor ${shown} is no object`)
   const { dtype, shape, data_offsets: offsets, ...extra } = entry
   if (Object.keys(extra).length > 0)
     throw broken('safetensors-entry', `tensor ${shown} has an unknown field ${Object.keys(extra)[0]?.slice(0, 40)}`)
-  if (typeof dtype !== 'string' || !Object.hasOwn(ELEMENT_BYTES, dtype)) {
-    if (typeof dtype === 'string' && OTHER_DTYPES.has(dtype)) {
-      throw new UnsupportedError(
-        'safetensors-dtype',
-        `Tensor ${shown} is ${dtype}; read here are ${Object.keys(ELEMENT_BYTES).join(', ')}. Convert it first.`,
-      )
-    }
+  const bits = typeof dtype !== 'string' ? undefined : isRead(dtype) ? 8 * ELEMENT_BYTES[dtype] : bitsOf(dtype)
+  if (typeof dtype !== 'string' || bits === undefined) {
     throw broken('safetensors-entry', `tensor ${shown} has the dtype ${JSON.stringify(dtype)?.slice(0, 40)}`)
   }
   if (!Array.isArray(shape) || shape.length > 8 || !shape.every(isCount))
@@ -116,21 +157,21 @@ function parseEntry(name: string, entry: Json, headerBytes: number): TensorEntry
     throw broken('safetensors-entry', `tensor ${shown} has no sound data_offsets`)
   }
   const [begin, end] = offsets as [number, number]
-  const expected = sizeOf(shape as number[]) * ELEMENT_BYTES[dtype as Dtype]
+  const expected = (sizeOf(shape as number[]) * bits) / 8
   // An axis of zero must not hide a product that overflowed before it met it.
-  const filled = sizeOf((shape as number[]).filter((axis) => axis > 0)) * ELEMENT_BYTES[dtype as Dtype]
-  if (!Number.isSafeInteger(filled)) throw broken('safetensors-entry', `tensor ${shown} has a shape beyond 2^53 bytes`)
+  const filled = sizeOf((shape as number[]).filter((axis) => axis > 0)) * bits
+  if (!Number.isSafeInteger(Math.ceil(filled / 8))) throw broken('safetensors-entry', `tensor ${shown} has a shape beyond 2^53 bytes`)
   if (end < begin || end - begin !== expected) {
     throw broken(
       'safetensors-entry-size',
       `tensor ${shown} (${dtype} [${shape.join(', ')}]) takes ${expected} bytes, its offsets span ${end - begin}`,
     )
   }
-  return { dtype: dtype as Dtype, shape: shape as number[], offsetBytes: headerBytes + begin, sizeBytes: expected }
+  return { dtype, shape: shape as number[], offsetBytes: headerBytes + begin, sizeBytes: expected }
 }
 
 /** Tensors have to cover the rest of the file exactly: no overlap, no hole, nothing behind. */
-function checkCover(entries: ReadonlyMap<string, TensorEntry>, headerBytes: number, fileSizeBytes: number): void {
+function checkCover(entries: ReadonlyMap<string, AnyEntry>, headerBytes: number, fileSizeBytes: number): void {
   const ordered = [...entries].toSorted(([, a], [, b]) => a.offsetBytes - b.offsetBytes || a.sizeBytes - b.sizeBytes)
   let end = headerBytes
   for (const [name, { offsetBytes, sizeBytes }] of ordered) {
@@ -166,12 +207,12 @@ export function viewAs<T extends Dtype>(dtype: T, bytes: Uint8Array): DataOf<T> 
  * @throws {FormatError} `safetensors-*`, `json-*`
  */
 export function parseSafetensors(bytes: Uint8Array, limits: SafetensorsLimits = {}): Safetensors {
-  const { entries, metadata } = parseSafetensorsHeader(bytes, bytes.length, limits)
+  const { entries, leftOut, metadata } = parseSafetensorsHeader(bytes, bytes.length, limits)
   const tensors = new Map<string, Tensor>()
   for (const [name, { dtype, shape, offsetBytes, sizeBytes }] of entries) {
     tensors.set(name, tensor(dtype, shape, viewAs(dtype, bytes.subarray(offsetBytes, offsetBytes + sizeBytes))))
   }
-  return { tensors, metadata }
+  return { tensors, leftOut, metadata }
 }
 
 /** A file's bytes: tensors in the order given, the header padded with spaces to 8 bytes, as the reference writer pads it. */

@@ -49,6 +49,14 @@ async function gradientOf(folder: string): Promise<Float32Array> {
 }
 const want = await gradientOf(small)
 
+it('an encoder alone is named for what it is', async () => {
+  const folder = folderOf('encoder-only')
+  write(join(folder, 'model.safetensors'), new Map([...stored].filter(([name]) => !name.startsWith('decoder.'))))
+  await expect(openCheckpoint(folder)).rejects.toEqual(
+    expect.objectContaining({ code: 'checkpoint-encoder-only', message: expect.stringMatching(/T5EncoderModel.*encoder and decoder/) }),
+  )
+})
+
 describe('weights', () => {
   it('sharded safetensors', async () => {
     const folder = folderOf('shards')

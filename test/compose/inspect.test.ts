@@ -7,6 +7,7 @@ import { writePromptFolder } from '../../adapters/artifact/folder.ts'
 import { baseModel } from '../../adapters/compose/base-model.ts'
 import { inspectPrompts } from '../../adapters/compose/inspect.ts'
 import { openBase } from '../../adapters/compose/open-base.ts'
+import { openPrompts } from '../../adapters/compose/open-prompt.ts'
 import { verifyPrompts, type Check } from '../../adapters/compose/verify.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
 import type { Recipe } from '../../src/prompt/manifest.ts'
@@ -160,6 +161,20 @@ describe('verify', () => {
     })
   })
 
+  it('labels that the model cannot tell apart are named', async () => {
+    const [whole] = await openPrompts(join(dir, 'prompt')).then((prompts) => [...prompts.values()])
+    if (!whole) throw new TypeError('no prompt')
+    const path = join(dir, 'same-labels')
+    await writePromptFolder(softPrompt(whole.embeddings, { ...whole.manifest, labels: ['\u{1f600}', '\u{1f622}'] }), path)
+    const [found] = await verifyPrompts(path, { model })
+    expect(found?.sound).toBe(true)
+    expect(found?.checks.filter(({ name }) => name === 'labels').map(({ code }) => code)).toEqual([
+      'label-unknown-piece',
+      'labels-same',
+      'label-unknown-piece',
+    ])
+  })
+
   it('plain adapters and .npy files have fewer parts', async () => {
     const [peft] = await verifyPrompts(join(fixtures, 'onnx/adapters/tiny-t5-v10-a'), { model })
     expect(standings(peft?.checks)).toEqual({
@@ -167,6 +182,7 @@ describe('verify', () => {
       'tensor file': 'ok',
       manifest: 'skipped',
       prompt: 'ok',
+      note: 'warning',
       'base model': 'warning',
     })
     const [npy] = await verifyPrompts(join(fixtures, 'google/f32.npy'), { model })

@@ -53,6 +53,12 @@ describe('a folder without a tokenizer that is read here says what it has', () =
       'tokenizer-kind',
       /save_pretrained/,
     ],
+    [
+      'CodeT5 as fetched from the Hub',
+      { 'tokenizer_config.json': { tokenizer_class: 'RobertaTokenizer' } },
+      'tokenizer-kind',
+      /merges\.txt/,
+    ],
     ['nothing', {}, 'tokenizer-missing', /Download it with the model/],
     ['a damaged configuration', { 'tokenizer_config.json': '{"a"' }, 'tokenizer-json', /tokenizer_config\.json is not JSON/],
   ])('%s', async (_, files, code, message) => {

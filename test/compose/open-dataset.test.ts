@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openData } from '../../adapters/compose/data.ts'
 import { selectSplit } from '../../adapters/compose/open-dataset.ts'
+import { presetOf } from '../../src/data/presets.ts'
 import { startHub } from '../../adapters/hub/server/start.ts'
 
 const GLUE = [
@@ -78,6 +79,47 @@ describe('selectSplit', () => {
       expect.objectContaining({ code: 'dataset-split', message: expect.stringMatching(message) }),
     )
   })
+})
+
+/** A row of each class. */
+const mnliRows = (split: string): string =>
+  [0, 1, 2].map((label) => `${JSON.stringify({ premise: `${split} ${label}`, hypothesis: 'so', label, idx: label })}\n`).join('')
+
+it('MNLI by its preset: the matched rows alone, and no word for both', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'soft-prompts-mnli-'))
+  const token = 'hf_datasets0123456789'
+  const hub = await startHub({ dir: join(dir, 'hub'), tokens: { [token]: { name: 'me', role: 'write', orgs: [] } } })
+  try {
+    const repo = { type: 'dataset', name: 'me/glue' } as const
+    await createRepo({ repo, accessToken: token, hubUrl: hub.url })
+    const splits = ['train', 'validation_matched', 'validation_mismatched']
+    await commit({
+      repo,
+      title: 'Rows',
+      accessToken: token,
+      hubUrl: hub.url,
+      operations: splits.map((split) => ({
+        operation: 'addOrUpdate',
+        path: `mnli/${split}-00000-of-00001.jsonl`,
+        content: new Blob([mnliRows(split)]),
+      })),
+    })
+    const source = { repo: 'me/glue', config: 'mnli', cacheDir: join(dir, 'cache'), hubUrl: hub.url }
+    const { examples } = await openData({ ...source, split: 'validation_matched' }, presetOf('mnli'))
+    expect(examples.map(({ input, target }) => [input, target])).toEqual([
+      ['hypothesis: so premise: validation_matched 0', 'entailment'],
+      ['hypothesis: so premise: validation_matched 1', 'neutral'],
+      ['hypothesis: so premise: validation_matched 2', 'contradiction'],
+    ])
+    const refused = expect.objectContaining({
+      code: 'dataset-split',
+      message: expect.stringMatching(/validation_matched, validation_mismatched/),
+    })
+    await expect(openData({ ...source, split: 'validation' }, presetOf('mnli'))).rejects.toEqual(refused)
+  } finally {
+    await hub.close()
+    await rm(dir, { recursive: true, force: true })
+  }
 })
 
 it('fetches a split into the cache and reads its rows, then without the hub', async () => {

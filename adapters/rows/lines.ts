@@ -19,10 +19,11 @@ export async function* standardInputLines(): AsyncGenerator<string, void> {
   }
   let rest = ''
   for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
-    const lines = (rest + decode(chunk)).split(/\r?\n/)
+    // A return at the end may be half of a line end.
+    const lines = (rest + decode(chunk)).split(/\r\n|\n|\r(?!$)/)
     rest = lines.pop() ?? ''
     yield* lines.filter((line) => line.trim() !== '')
   }
-  rest += decode()
+  rest = (rest + decode()).replace(/\r$/, '')
   if (rest.trim() !== '') yield rest
 }

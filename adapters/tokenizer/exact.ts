@@ -95,6 +95,9 @@ function byteFallback(has: (token: string) => boolean): (tokens: readonly string
     })
 }
 
+/** Whether decoding takes the space before punctuation away: only where the configuration asks for it, as in transformers 5; the library does where nothing is said. */
+export const cleansSpaces = (config: Json): boolean => config['clean_up_tokenization_spaces'] === true
+
 export interface Exact {
   /** Tokens of a text, without the template's. */
   readonly tokensOf: (text: string) => string[]

@@ -2,7 +2,7 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { FormatError } from '../../src/errors.ts'
-import { makeExact } from './exact.ts'
+import { cleansSpaces, makeExact } from './exact.ts'
 import { T5_EOS, T5_PAD } from './names.ts'
 import { addedInPlain, byWords, standsByWord } from './words.ts'
 
@@ -12,7 +12,7 @@ const contentOf = (token: unknown, otherwise: string): string =>
 
 /** Wraps the parsed contents of `tokenizer.json` and `tokenizer_config.json`. */
 export function makeTokenizer(json: Record<string, unknown>, config: Record<string, unknown>, where = 'tokenizer.json'): Tokenizer {
-  const inner = new HubTokenizer(json, config)
+  const inner = new HubTokenizer(json, { ...config, clean_up_tokenization_spaces: cleansSpaces(config) })
   const exact = makeExact(inner, json)
   const special = (token: string): number => {
     const id = inner.token_to_id(token)

@@ -1,5 +1,5 @@
 /** The tokenizer of a transformers.js pipeline, made to give the ids that training gives. */
-import { makeExact } from './exact.ts'
+import { cleansSpaces, makeExact } from './exact.ts'
 
 /** What to know where it cannot be. */
 export const INEXACT_TOKENIZER: string =
@@ -12,10 +12,20 @@ export interface Mended {
   restore(): void
 }
 
-/** Changes a transformers.js tokenizer in place: character map, white space and added tokens as Python's tokenizers have them. */
+const KEYS = ['_tokenizer', '_tokenizerJSON', '_tokenizerConfig'] as const
+
+/** Changes a transformers.js tokenizer in place: character map, white space, added tokens and the spaces of decoded texts as Python has them. */
 export function mendStockTokenizer(tokenizer: object): Mended {
-  const [inner, json] = [Reflect.get(tokenizer, '_tokenizer') as unknown, Reflect.get(tokenizer, '_tokenizerJSON') as unknown]
-  const known = typeof inner === 'object' && inner !== null && typeof json === 'object' && json !== null
-  if (!known || !makeExact(inner, json as Readonly<Record<string, unknown>>)) return { warnings: [INEXACT_TOKENIZER], restore: () => {} }
-  return { warnings: [], restore: () => void Reflect.deleteProperty(inner, 'encode_text') }
+  const [inner, json, config] = KEYS.map((key) => Reflect.get(tokenizer, key) as Record<string, unknown> | null | undefined)
+  const known = [inner, json, config].every((part) => typeof part === 'object' && part !== null)
+  if (!known || !inner || !json || !makeExact(inner, json)) return { warnings: [INEXACT_TOKENIZER], restore: () => {} }
+  const cleaned = inner['clean_up_tokenization_spaces']
+  inner['clean_up_tokenization_spaces'] = cleansSpaces(config ?? {})
+  return {
+    warnings: [],
+    restore: () => {
+      Reflect.deleteProperty(inner, 'encode_text')
+      inner['clean_up_tokenization_spaces'] = cleaned
+    },
+  }
 }

@@ -22,7 +22,11 @@ interface Case {
 }
 
 const root = new URL('../../', import.meta.url)
-const golden = JSON.parse(readFileSync(new URL('test/golden/tokenizers.json', root), 'utf8')) as { texts: string[]; cases: Case[] }
+const golden = JSON.parse(readFileSync(new URL('test/golden/tokenizers.json', root), 'utf8')) as {
+  texts: string[]
+  decoding: { config: Json; ids: number[]; text: string }[]
+  cases: Case[]
+}
 
 /** As `changed` in the script. */
 function changedJson({ base, change }: Case): Json {
@@ -77,6 +81,17 @@ describe.each(golden.cases.map((each) => [each.name, each] as const))('%s', (_, 
     expect(differing(texts, (text) => stock.encode(text), before)).toEqual([])
   })
 })
+
+it.each(golden.decoding.map(({ config, ids, text }) => [JSON.stringify(config), config, ids, text] as const))(
+  'texts of ids are T5Tokenizer’s with %s',
+  (_, config, ids, text) => {
+    const json = changedJson(golden.cases[0] as Case)
+    expect(makeTokenizer(json, config).decode(ids)).toBe(text)
+    const stock = new PreTrainedTokenizer(json, config)
+    mendStockTokenizer(stock)
+    expect(stock.decode(ids, { skip_special_tokens: true })).toBe(text)
+  },
+)
 
 it('the library itself does not: without this there is nothing to mend', () => {
   const [shipped] = golden.cases as [Case]

@@ -1,8 +1,10 @@
 """Writes tokenizers.json: ids that Python's tokenizers give for hard texts, by the shipped base's tokenizer.json, by others made of it through small changes
-(added tokens of every kind, other splitters, byte fallback, other character maps), and by a fixture's; and the character maps in test/fixtures/tokenizer.
+(added tokens of every kind, other splitters, byte fallback, other character maps), and by a fixture's; texts that T5Tokenizer makes of
+ids; and the character maps in test/fixtures/tokenizer.
 Run from the project's root: python test/golden/make_tokenizers.py [T5's own sentencepiece model, for its character map]"""
-import base64, gzip, json, pathlib, random, sys
+import base64, gzip, json, pathlib, random, sys, tempfile
 from tokenizers import Tokenizer
+from transformers import T5Tokenizer
 
 OUT = pathlib.Path("test/golden/tokenizers.json")
 MAPS = pathlib.Path("test/fixtures/tokenizer")
@@ -104,6 +106,20 @@ for name, case in CASES.items():
     tokenizer = Tokenizer.from_str(json.dumps(changed(base, case.get("change", {}))))
     ids = [encoding.ids for encoding in tokenizer.encode_batch(case.get("texts", texts))]
     cases.append({"name": name, "base": case["base"], "change": case.get("change", {}), **({"texts": case["texts"]} if "texts" in case else {}), "ids": ids})
+
+
+def decoded(config):
+    """What T5Tokenizer makes of a text's ids with a tokenizer_config.json."""
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "tokenizer.json").write_text(pathlib.Path(SHIPPED).read_text())
+        pathlib.Path(folder, "tokenizer_config.json").write_text(json.dumps(config))
+        tokenizer = T5Tokenizer.from_pretrained(folder)
+        ids = tokenizer(SPACED).input_ids
+        return {"config": config, "ids": ids, "text": tokenizer.decode(ids, skip_special_tokens=True)}
+
+
+SPACED = "it 's a film , do n't you ? a . b"
+decoding = [decoded(config) for config in ({}, {"clean_up_tokenization_spaces": False}, {"clean_up_tokenization_spaces": True})]
 lines = ",\n".join(json.dumps(case) for case in cases)
-OUT.write_text(f'{{"texts": {json.dumps(texts)},\n"cases": [{lines}]}}\n')
+OUT.write_text(f'{{"texts": {json.dumps(texts)},\n"decoding": {json.dumps(decoding)},\n"cases": [{lines}]}}\n')
 print(OUT, len(texts), "texts", len(added_texts), "with added tokens", OUT.stat().st_size, "bytes")

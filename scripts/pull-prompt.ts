@@ -26,14 +26,14 @@ export const pull: Command = command({
   async run([named = ''], flags, out) {
     const { pullRepository } = await import('../adapters/compose/pull.ts')
     const { placeOfAddress } = await import('../adapters/hub/named-place.ts')
-    const { repo, revision } = placeOfAddress(named, flags.revision) ?? { repo: named, ...said({ revision: flags.revision }) }
+    const place = placeOfAddress(named, flags.revision) ?? { repo: named, ...said({ revision: flags.revision }) }
+    const { repo } = place
     const { bundle, out: target, base, force = false, save = false, frozen = false, lockFile, offline } = flags
     const pulled = await pullRepository({
-      repo,
+      ...place,
       force,
       frozen,
       ...(save || frozen ? { lockFile } : {}),
-      ...(revision === undefined ? {} : { revision }),
       ...(target === undefined ? {} : { out: target }),
       ...(bundle === undefined ? {} : { bundle }),
       ...(offline === undefined ? {} : { offline }),

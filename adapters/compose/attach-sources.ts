@@ -21,7 +21,8 @@ export interface AttachPromptsOptions extends AttachOptions, Partial<EncoderOpti
 
 /**
  * Attaches prompts to a stock transformers.js T5: afterwards `model.generate({ …, soft_prompt })` and `pipe(text, { soft_prompt })` take
- * a prompt's name, or a name or null for each row. The stock encoder session is released.
+ * a prompt's name, or a name or null for each row. The stock encoder session is released. A pipeline's tokenizer gives the ids of training
+ * until `detach`; that of a bare model is the app's own.
  * @example
  * const pipe = await pipeline('text2text-generation', 'Xenova/t5-small')
  * const { bank, detach } = await attachPrompts(pipe, { sst2: './my-prompt' })

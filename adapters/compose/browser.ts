@@ -111,7 +111,7 @@ export async function attachPrompts(
 type OpenOptions = { readonly [K in 'hub' | 'revision']?: LoadPromptedOptions[K] | undefined }
 
 async function openSources(given: PromptSources, { hub, revision }: OpenOptions): Promise<Record<string, SoftPrompt>> {
-  const sources = typeof given === 'string' ? { [given.replace(/\/$/, '').split('/').at(-1) as string]: given } : given
+  const sources = typeof given === 'string' ? { [given.replace(/\/$/, '').replace(/^.*[/#]/, '')]: given } : given
   const options = { ...hub, ...(revision === undefined ? {} : { revision }) }
   const open = async (source: PromptSource): Promise<SoftPrompt> =>
     typeof source === 'object' && 'embeddings' in source ? source : openPrompt(source, options)

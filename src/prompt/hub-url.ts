@@ -6,6 +6,8 @@ export interface HubPlace {
   readonly repo: string
   /** Branch, tag or commit, where the address names one. */
   readonly revision?: string
+  /** Folder of the repository, where the address is the page of one. */
+  readonly folder?: string
 }
 
 /** The public Hub's names. */
@@ -49,10 +51,12 @@ export function parseHubUrl(text: string, hubUrl = 'https://huggingface.co'): Hu
     .slice(url.pathname.startsWith(`${below}/`) ? below.length : 0)
     .split('/')
     .filter(Boolean)
-  const [owner = '', name, page, revision] = parts
+  const [owner = '', name, page, revision, ...path] = parts
   const other = Object.hasOwn(OTHERS, owner) ? OTHERS[owner] : undefined
   if (other !== undefined) refuse(`is ${other}, not a model`)
   if (name === undefined) refuse('names no repository')
   const repo = `${owner}/${name}`
-  return page !== undefined && AT_REVISION.has(page) && revision !== undefined ? { repo, revision: decodeURIComponent(revision) } : { repo }
+  if (page === undefined || !AT_REVISION.has(page) || revision === undefined) return { repo }
+  const folder = page === 'tree' && path.length > 0 ? { folder: path.map(decodeURIComponent).join('/') } : {}
+  return { repo, revision: decodeURIComponent(revision), ...folder }
 }

@@ -1,7 +1,7 @@
 /** What is served is what was trained: a pipeline and the command's tokenizer give Python's ids for every hard text (test/golden/make_tokenizers.py). */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { attachPrompts } from '../../adapters/compose/attach-prompts.ts'
+import { attachPrompts } from '../../adapters/compose/attach-sources.ts'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
 import { encoderOf, folderOf, promptOf, promptsOf, stockPipeline } from './fixtures.ts'

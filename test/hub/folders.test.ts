@@ -38,6 +38,7 @@ describe('prompts in folders', () => {
     const mood = await pullRepository({ repo: 'me/prompts#mood', ...access, out })
     expect(await readFiles(mood.dir)).toEqual(promptFiles(2))
     const topic = await findPrompt('me/prompts#deep/topic', access)
+    expect(await findPrompt(`${hubUrl}/me/prompts/tree/main/deep/topic`, access)).toBe(topic)
     expect(await readFiles(topic)).toEqual(promptFiles(3))
     expect((await openPromptAs(topic)).prompt.embeddings.shape).toEqual([5, 16])
     // Both are in one snapshot now, each still by itself.

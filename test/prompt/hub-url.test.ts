@@ -13,6 +13,7 @@ it.each([
   ['hf.co/me/sst2', { repo }],
   ['huggingface.co/me/sst2/tree/v2', { repo, revision: 'v2' }],
   ['https://huggingface.co/me/sst2/tree/main', { repo, revision: 'main' }],
+  ['https://huggingface.co/me/sst2/tree/main/deep/mood%20a', { repo, revision: 'main', folder: 'deep/mood a' }],
   ['https://huggingface.co/me/sst2/blob/0123abc/adapter_config.json', { repo, revision: '0123abc' }],
   ['https://huggingface.co/me/sst2/resolve/main/README.md?download=true', { repo, revision: 'main' }],
   ['https://huggingface.co/me/sst2/tree/refs%2Fpr%2F1', { repo, revision: 'refs/pr/1' }],

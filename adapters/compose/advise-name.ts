@@ -19,7 +19,7 @@ export function adviseName(base: Base): Advice[] {
   const elsewhere =
     meant === undefined
       ? `others who load this prompt cannot find it, and push refuses to send it so`
-      : `elsewhere that is read as ${meant}, which is right only if it is that model`
+      : `elsewhere that is read as ${meant}, which is right if it is that model`
   return [
     {
       code: 'base-local',

@@ -3,7 +3,8 @@ import { stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { isGeneratedCard } from '../../src/card/card.ts'
 import { ConfigError, HubError, UnsupportedError } from '../../src/errors.ts'
-import { canonicalBase, hubIdOf, isPath, shownBase } from '../../src/prompt/base-name.ts'
+import { canonicalBase, hubIdOf, isPath, knownWidth, shownBase } from '../../src/prompt/base-name.ts'
+import type { Manifest } from '../../src/prompt/manifest.ts'
 import { widthOf } from '../../src/prompt/soft-prompt.ts'
 import { CARD_FILE, MANIFEST_FILE, textOf } from '../artifact/artifact.ts'
 import { readText } from '../disk/read.ts'
@@ -75,6 +76,21 @@ async function readForPush(path: string): Promise<Read> {
 const opened = ({ name, container, files }: Read): Promise<OpenedPrompt> =>
   openLocated({ name, container, files, format: files.has(MANIFEST_FILE) ? 'soft-prompt' : 'peft' })
 
+/** Why others could not find a prompt's base by the name it has; undefined where they can. */
+function whyLost({ base }: Manifest): string | undefined {
+  const { id, fingerprint } = base
+  const meant = hubIdOf(id)
+  if (meant === undefined) {
+    return id === ''
+      ? 'names no base model'
+      : `knows its base model by a ${isPath(id) ? 'path' : "folder's name"} only, ${JSON.stringify(id)}`
+  }
+  const [known, width] = [knownWidth(meant), fingerprint?.width]
+  // Without an owner it may be a folder's name, and here it is.
+  if (meant === id || known === undefined || width === undefined || known === width) return undefined
+  return `was made for a model of width ${width} in a folder called ${id}, which others read as ${meant}, of width ${known}`
+}
+
 /**
  * The name that a base is published under.
  * @throws {ConfigError} `push-base` where others could not find the base by it, `base-id`
@@ -82,9 +98,8 @@ const opened = ({ name, container, files }: Read): Promise<OpenedPrompt> =>
 function publishedBase({ name, prompt }: OpenedPrompt, { baseId, localBase = false }: PushFolderOptions): string {
   const { id } = prompt.manifest.base
   if (baseId !== undefined) return checkBaseId(baseId)
-  if (localBase || hubIdOf(id) !== undefined) return isPath(id) ? shownBase(id) : id
-  const why =
-    id === '' ? 'names no base model' : `knows its base model by a ${isPath(id) ? 'path' : "folder's name"} only, ${JSON.stringify(id)}`
+  const why = whyLost(prompt.manifest)
+  if (localBase || why === undefined) return isPath(id) ? shownBase(id) : id
   throw new ConfigError(
     'push-base',
     `${name} ${why}: whoever pulls it cannot find that model. Say its Hub id with --base-id OWNER/NAME (in code: baseId), or send it so, for those who have the model, with --local-base (in code: localBase).`,

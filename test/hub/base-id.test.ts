@@ -145,6 +145,23 @@ describe('a prompt trained on a folder', () => {
     expect(own.base_model.fingerprint).toBeDefined()
   })
 
+  it('is held to its width where its folder is called as one of T5’s models', async () => {
+    const { embeddings } = await openPrompt(await promptFolder())
+    const of = async (width: number): Promise<string> => {
+      const dir = await folder()
+      const fingerprint = { version: 1, vocabSize: 32_128, width } as const
+      await writePromptFolder({ embeddings, manifest: { base: { id: 't5-small', fingerprint } } }, dir)
+      return dir
+    }
+    const refused = pushFolder({ dir: await of(16), repo: 'me/x' })
+    await expect(refused).rejects.toMatchObject({
+      code: 'push-base',
+      message: expect.stringMatching(/width 16 in a folder called t5-small, which others read as google-t5\/t5-small, of width 512/),
+    })
+    const { notes } = await pushFolder({ dir: await of(512), repo: 'me/x' })
+    expect(notes[0]).toBe('The base model t5-small is google-t5/t5-small on the Hub, and its card says so.')
+  })
+
   it('a name for the base that is no Hub id is refused before anything is trained or sent', async () => {
     const mine = await author('base')
     for (const id of ['./base', '/tmp/base', 'C:\\base', '~/base', 'base', 'a/b/c', '']) {

@@ -51,14 +51,19 @@ export async function nameBase(files: Files, base: BaseModel): Promise<Map<strin
     named.set(MANIFEST_FILE, utf8(formatManifest({ ...manifest, base, files: hashes })))
   }
   const card = files.get(CARD_FILE)
-  const old = manifest?.base.id ?? baseIn(text)
+  const old = manifest?.base.id ?? textIn(text, 'base_model_name_or_path')
   // PEFT writes the path of a base into its cards.
   if (card && isPath(old)) named.set(CARD_FILE, utf8(textOf(card, CARD_FILE).replaceAll(old, base.id)))
   return named
 }
 
-function baseIn(config: string): string {
+function textIn(config: string, key: string): string {
   const json = parseStrictJson(config, CONFIG_FILE)
-  const base = isObject(json) ? json['base_model_name_or_path'] : undefined
-  return typeof base === 'string' ? base : ''
+  const value = isObject(json) ? json[key] : undefined
+  return typeof value === 'string' ? value : ''
+}
+
+/** Whether the files name a path where a base, its tokenizer or its ONNX files are meant. */
+export function namesPath(files: Files, { id, onnxId = '' }: BaseModel): boolean {
+  return [id, onnxId, textIn(textOf(fileOf(files, CONFIG_FILE), CONFIG_FILE), 'tokenizer_name_or_path')].some(isPath)
 }

@@ -13,7 +13,7 @@ import { readHubEnvironment } from '../hub/environment.ts'
 import { pushFiles, readPromptFiles, type PromptFiles, type Pushed, type PushFilesOptions } from '../hub/push.ts'
 import { adviseWidth } from './advise-name.ts'
 import { cardFilesOf, type CardOptions } from './card.ts'
-import { nameBase, renamedBase } from './name-base.ts'
+import { nameBase, namesPath, renamedBase } from './name-base.ts'
 import { checkBaseId } from './open-base.ts'
 import { openLocated, openPrompt, type OpenedPrompt } from './open-prompt.ts'
 
@@ -108,20 +108,21 @@ function publishedBase({ name, prompt }: OpenedPrompt, { baseId, localBase = fal
 }
 
 /** What is sent instead of the name that lies in the folder, and whether it fits. */
-function notesOn({ prompt }: OpenedPrompt, name: string): string[] {
-  const { id, onnxId } = prompt.manifest.base
+function notesOn({ prompt, files }: OpenedPrompt, name: string): string[] {
+  const { base } = prompt.manifest
+  const { id } = base
   const renamed =
     id === name ? [] : [`The base model is sent as ${name}${id === '' ? '' : `, in place of ${id}`}; the folder is as it was.`]
   const meant = canonicalBase(name) === name ? [] : [`The base model ${name} is ${canonicalBase(name)} on the Hub, and its card says so.`]
-  const onnx = onnxId !== undefined && isPath(onnxId) ? ['Where its ONNX files lie is a path, and was left out.'] : []
+  const paths = namesPath(files, { ...base, id: '' }) ? ['A path to the tokenizer or the ONNX files of the base model was left out.'] : []
   // A name that is new, or may be a folder's.
   const width = renamed.length + meant.length > 0 ? adviseWidth(name, widthOf(prompt)).map(({ message }) => message) : []
-  return [...renamed, ...meant, ...onnx, ...width]
+  return [...renamed, ...meant, ...paths, ...width]
 }
 
 /** Whether the files say of the base what may not be published. */
-const mustRename = ({ prompt }: OpenedPrompt, name: string): boolean =>
-  prompt.manifest.base.id !== name || (prompt.manifest.base.onnxId !== undefined && isPath(prompt.manifest.base.onnxId))
+const mustRename = ({ prompt: { manifest }, files }: OpenedPrompt, name: string): boolean =>
+  manifest.base.id !== name || namesPath(files, manifest.base)
 
 /** A card that a person wrote without our marks is theirs; all others are made anew, for the repository. */
 function cardFor(prompt: OpenedPrompt, { repo, license, language, keepCard = false }: PushFolderOptions): Map<string, string> {

@@ -209,6 +209,18 @@ describe('a path', () => {
     expect(await readFiles(dir)).toEqual(before)
   })
 
+  it('of the tokenizer alone is not published either', async () => {
+    const files = promptFiles()
+    const config = JSON.parse(String(files.get('adapter_config.json'))) as object
+    files.set('adapter_config.json', Buffer.from(JSON.stringify({ ...config, tokenizer_name_or_path: '/content/drive/tokenizer' })))
+    const { notes } = await pushFolder({ dir: await writeFiles(await folder(), files), repo: 'me/x' })
+    expect(notes).toEqual([expect.stringContaining('path to the tokenizer')])
+    expect(JSON.parse(String((await pulled('me/x')).get('adapter_config.json')))).toEqual({
+      ...config,
+      tokenizer_name_or_path: 'google-t5/t5-small',
+    })
+  })
+
   it('is not published from an artifact of ours either, nor from a bundle', async () => {
     const { embeddings } = await openPrompt(await promptFolder())
     const dir = join(await folder(), 'p')

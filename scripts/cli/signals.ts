@@ -13,12 +13,18 @@ export interface Stop {
   end(): void
 }
 
+/** Ctrl-C ends all programs of a pipe (`train | tee log`): with nobody left to read it, what is to be saved is saved all the same. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {})
+}
+
 /** Aborts at the first signal, and lets the process end with the code that it stands for. @param onStop told of it */
 export function stopOnSignals(onStop: () => void): Stop {
   const stop = new AbortController()
   const listen = (name: Stopping) => (): void => {
     end()
     process.exitCode = CODES[name]
+    outliveReaders()
     onStop()
     stop.abort()
   }

@@ -31,6 +31,9 @@ const WORDS: Readonly<Record<Choice, string | undefined>> = {
   engine: undefined,
 }
 
+/** What is chosen by an option of another name. */
+const OPTION: Readonly<Record<string, string>> = { base: 'model', weights: 'model', start: 'init' }
+
 /** A choice or an input that differs, and what to say of it. */
 interface Difference {
   readonly name: string
@@ -138,7 +141,7 @@ export function checkResume(saved: RunIdentity, wanted: RunIdentity, name = 'The
   }
   throw new MismatchError(
     'resume-mismatch',
-    `${name} is of another run: ${found.map(({ words }) => words).join('; ')}. Go on with what it began with, or train anew into another folder.`,
-    { facts },
+    `${name} goes on only with what it began with; train anew into another folder, or leave as it was: ${found.map(({ words }) => words).join('; ')}.`,
+    { facts: { ...facts, options: names.map((each) => OPTION[each] ?? each) } },
   )
 }

@@ -83,6 +83,16 @@ it.each([
   expect(stdout).toMatch(/going on after step \d+\n[^]*time limit reached/)
 })
 
+it('saves what there is where the reader of its output was ended, too', async () => {
+  const child = cli.start(args('pipe', '--steps', '100000'))
+  child.stdin?.end()
+  await listen(child).until(/ms for the first step/)
+  child.kill('SIGINT')
+  for (const stream of [child.stdout, child.stderr]) stream?.destroy()
+  expect(await once(child, 'exit')).toEqual([130, null])
+  expect(existsSync(join(dir, 'pipe', 'README.md'))).toBe(true)
+})
+
 it('a second signal ends it at once', async () => {
   // Rows that never come: the first signal waits for them.
   const child = cli.start(args('second', '--data', '-', '--steps', '4'))

@@ -63,13 +63,14 @@ describe('checkResume', () => {
   ])('says of another %s what was then and what is now', (name, wanted, words) => {
     const { code, facts, message } = refusal(identity, wanted)
     expect([code, facts['names']]).toEqual(['resume-mismatch', [name]])
-    expect(message).toContain(`is of another run: ${words}. `)
+    expect(message.endsWith(`or leave as it was: ${words}.`)).toBe(true)
     expect(message).not.toMatch(/[0-9a-f]{16}/)
   })
 
   it('names every choice that differs', () => {
     const wanted = changed({ batch: 8, optimizer: 'sgd' }, { data: 'x' })
     expect(refusal(identity, wanted).facts['names']).toEqual(['batch', 'optimizer', 'data'])
+    expect(refusal(identity, changed({}, { weights: 'x' })).facts['options']).toEqual(['model'])
   })
 
   it('says once that other rows are held out', () => {

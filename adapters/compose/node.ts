@@ -9,6 +9,7 @@ export { openBase, type Base } from './open-base.ts'
 export {
   drainTraining,
   trainPrompt,
+  type ResumePromptOptions,
   type TrainedRun,
   type TrainPromptEvent,
   type TrainPromptOptions,

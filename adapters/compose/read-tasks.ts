@@ -12,19 +12,22 @@ const SOURCE = v.union([
   v.string(),
   v.strictObject({ repo: v.string(), config: v.exactOptional(v.string()), split: v.string(), revision: v.exactOptional(v.string()) }),
 ])
+/** A record takes lists too, by their numbers. */
+const NO_LIST = v.custom<Record<string, unknown>>((value) => !Array.isArray(value))
+
 const FIELDS = {
   data: v.exactOptional(SOURCE),
   dev: v.exactOptional(SOURCE),
   preset: v.exactOptional(v.string()),
   template: v.exactOptional(v.string()),
   target: v.exactOptional(v.string()),
-  labelMap: v.exactOptional(v.record(v.string(), v.string())),
+  labelMap: v.exactOptional(v.pipe(NO_LIST, v.record(v.string(), v.string()))),
   labels: v.exactOptional(v.union([v.array(v.string()), v.literal(false)])),
   initText: v.exactOptional(v.string()),
   initPrompt: v.exactOptional(v.string()),
   task: v.exactOptional(v.string()),
 }
-const TASKS = v.record(v.string(), v.strictObject(FIELDS))
+const TASKS = v.pipe(NO_LIST, v.record(v.string(), v.strictObject(FIELDS)))
 
 /** What each field of a task should hold. */
 const WANTED: { readonly [K in keyof typeof FIELDS]: string } = {

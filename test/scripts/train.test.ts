@@ -156,7 +156,8 @@ describe('train', () => {
     ['{"mood": {"data": 3}}', 'the task "mood": "data" should be a file name, or { repo, split }', 'tasks-file'],
     ['{"mood": {"data": {"repo": "a/b"}}}', 'the task "mood": "data" should be a file name, or { repo, split }', 'tasks-file'],
     ['{"mood": "train.jsonl"}', 'the task "mood" should be an object', 'tasks-file'],
-    ['[]', 'it should hold an object of tasks by name', 'tasks-file'],
+    ['{"mood": {"data": "train.jsonl", "labelMap": ["a"]}}', '"labelMap" should be an object of answers and label words', 'tasks-file'],
+    ['[{"data": "train.jsonl"}]', 'it should hold an object of tasks by name', 'tasks-file'],
     ['{}', 'No tasks to train', 'train-tasks'],
   ])('refuses the tasks %s', async (text, words, code) => {
     writeFileSync(join(dir, 'bad.json'), text)

@@ -27,6 +27,15 @@ const OTHERS: Readonly<Record<string, string>> = {
 /** Pages of a repository whose next part is a revision. */
 const AT_REVISION = new Set(['tree', 'blob', 'resolve', 'raw', 'commit', 'commits', 'blame'])
 
+/** Parts of a path without their escapes; undefined where these are none. */
+function decoded(parts: readonly string[]): string[] | undefined {
+  try {
+    return parts.map(decodeURIComponent)
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * The repository that an address names; undefined for a text that is no address.
  * @param hubUrl the Hub in use, whose addresses count besides the public one's
@@ -51,12 +60,12 @@ export function parseHubUrl(text: string, hubUrl = 'https://huggingface.co'): Hu
     .slice(url.pathname.startsWith(`${below}/`) ? below.length : 0)
     .split('/')
     .filter(Boolean)
-  const [owner = '', name, page, revision, ...path] = parts
+  const [owner = '', name, page, ...rest] = parts
   const other = Object.hasOwn(OTHERS, owner) ? OTHERS[owner] : undefined
   if (other !== undefined) refuse(`is ${other}, not a model`)
   if (name === undefined) refuse('names no repository')
   const repo = `${owner}/${name}`
-  if (page === undefined || !AT_REVISION.has(page) || revision === undefined) return { repo }
-  const folder = page === 'tree' && path.length > 0 ? { folder: path.map(decodeURIComponent).join('/') } : {}
-  return { repo, revision: decodeURIComponent(revision), ...folder }
+  if (page === undefined || !AT_REVISION.has(page) || rest.length === 0) return { repo }
+  const [revision = '', ...path] = decoded(rest) ?? refuse('is no address')
+  return { repo, revision, ...(page === 'tree' && path.length > 0 ? { folder: path.join('/') } : {}) }
 }

@@ -42,6 +42,8 @@ it.each([
   ['https://huggingface.co/me', 'names no repository'],
   ['https://huggingface.co', 'names no repository'],
   ['https://', 'is no address'],
+  ['https://huggingface.co/me/sst2/tree/%zz', 'is no address'],
+  ['https://huggingface.co/me/sst2/tree/main/%e0%a4', 'is no address'],
 ])('refuses %s', (text, words) => {
   expect(() => parseHubUrl(text)).toThrow(expect.objectContaining({ code: 'hub-url', message: expect.stringContaining(words) }))
 })

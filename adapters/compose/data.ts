@@ -1,7 +1,7 @@
 /** A data file to examples, with the digest that names their content. */
 import { basename } from 'node:path'
 import { digestRows } from '../../src/data/digest.ts'
-import { countEmpty, toExamples, type Example } from '../../src/data/examples.ts'
+import { toExamples, type Example } from '../../src/data/examples.ts'
 import { DEFAULT_TEMPLATE, parseTemplate } from '../../src/data/template.ts'
 import { readRows } from '../rows/read-rows.ts'
 import { sha256 } from '../hub/digest.ts'
@@ -18,8 +18,6 @@ export interface DataOptions {
 export interface Data {
   readonly name: string
   readonly examples: readonly Example[]
-  /** Rows of which the template takes nothing but empty fields. */
-  readonly emptyInputs: number
   /** sha256 (hex) of these examples (digestRows). */
   readonly sha256: string
 }
@@ -46,9 +44,4 @@ export async function openData(source: DataSource, options: DataOptions = {}): P
 }
 
 /** Rows with the digest that names them. */
-export const dataOf = (name: string, examples: readonly Example[]): Data => ({
-  name,
-  examples,
-  emptyInputs: countEmpty(examples),
-  sha256: digestRows(examples, sha256),
-})
+export const dataOf = (name: string, examples: readonly Example[]): Data => ({ name, examples, sha256: digestRows(examples, sha256) })

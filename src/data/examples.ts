@@ -8,8 +8,6 @@ export interface Example {
   readonly input: string
   readonly target: string
   readonly where: string
-  /** Every field that the template names is empty: there is nothing to learn the answer from. */
-  readonly empty?: true
 }
 
 /** An example as piece ids, each ending in `</s>`. */
@@ -53,13 +51,9 @@ export function toExamples(rows: readonly Row[], options: ExampleOptions): Examp
         facts: { where: row.where },
       })
     }
-    const empty = template.fields.every((field) => !/[^\s\u0085]/u.test(fieldText(row, field)))
-    return { input: template.render(row), target, where: row.where, ...(empty ? { empty } : {}) }
+    return { input: template.render(row), target, where: row.where }
   })
 }
-
-/** How many inputs hold nothing: rows whose fields the template names are all empty. */
-export const countEmpty = (examples: readonly Example[]): number => examples.filter(({ empty }) => empty).length
 
 /** The answer as the row has it, or the word that the map has for it. */
 function answerOf(row: Row, { target, labelMap: map }: ExampleOptions): string {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openData } from '../../adapters/compose/data.ts'
 import { readRows } from '../../adapters/rows/read-rows.ts'
-import { countEmpty, toExamples } from '../../src/data/examples.ts'
+import { toExamples } from '../../src/data/examples.ts'
 import { parseTemplate } from '../../src/data/template.ts'
 
 let dir = ''
@@ -118,7 +118,7 @@ describe('what cannot be read', () => {
 describe('answers', () => {
   const template = parseTemplate('{input}')
   const rows = ['good ', 'good', '\u00a0good', 'good\u0085', '\tgood\u3000'].map((label, index) => ({
-    fields: { input: index % 2 === 0 ? 'fine' : ' \u00a0', label },
+    fields: { input: 'fine', label },
     where: `f:${index + 1}`,
   }))
 
@@ -126,12 +126,6 @@ describe('answers', () => {
     expect(toExamples(rows, { template, target: 'label' }).map(({ target }) => target)).toEqual(Array(5).fill('good'))
     const labelMap = { good: 'yes ' }
     expect(toExamples(rows, { template, target: 'label', labelMap }).map(({ target }) => target)).toEqual(Array(5).fill('yes'))
-  })
-
-  it('to inputs that hold nothing are counted', async () => {
-    expect(countEmpty(toExamples(rows, { template, target: 'label' }))).toBe(2)
-    expect(countEmpty(toExamples(rows, { template: parseTemplate('text: {input}'), target: 'label' }))).toBe(2)
-    expect((await openData(await write('empty.csv', 'input,target\n,a\n ,b\nc,a\n'))).emptyInputs).toBe(2)
   })
 
   it('map to texts only', () => {

@@ -6,7 +6,7 @@ import { command, said, type Command } from './cli/command.ts'
 export const pull: Command = command({
   name: 'pull',
   summary: 'Pull a prompt from the Hub into the shared cache, every byte verified; prints its folder.',
-  args: [{ name: 'repo', help: 'repository: OWNER/NAME, or the address of its page' }],
+  args: [{ name: 'repo', help: 'repository: OWNER/NAME (OWNER/NAME#FOLDER for a prompt in a folder of it), or the address of its page' }],
   flags: {
     revision: { kind: 'string', value: 'rev', help: 'branch, tag or commit (default: main)' },
     out: { kind: 'string', value: 'dir', help: 'write the prompt to this folder too' },

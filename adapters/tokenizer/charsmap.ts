@@ -13,7 +13,6 @@ const MIXED = /[ -~]?[^ -~]+(?:[ -~][^ -~]+)*[ -~]?/gu
 
 const ENCODER = new TextEncoder()
 const DECODER = new TextDecoder()
-const GRAPHEMES = new Intl.Segmenter('und', { granularity: 'grapheme' })
 
 /** A unit of the double array (Darts-clone, little endian). */
 const hasLeaf = (unit: number): boolean => ((unit >>> 8) & 1) === 1
@@ -66,10 +65,11 @@ export function openCharsMap(bytes: Uint8Array): (text: string) => string {
     known.set(grapheme, normal)
     return normal
   }
+  const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' })
   const ascii = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index))
   const keepsAscii = ascii.every((character) => normalOf(character) === character)
   const plain = (text: string): string => (keepsAscii ? text : Array.from(text, normalOf).join(''))
-  const mixed = (text: string): string => Array.from(GRAPHEMES.segment(text), ({ segment }) => normalOf(segment)).join('')
+  const mixed = (text: string): string => Array.from(graphemes.segment(text), ({ segment }) => normalOf(segment)).join('')
 
   return (text) => {
     let normal = ''

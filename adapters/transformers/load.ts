@@ -101,7 +101,7 @@ export async function loadStock(dir: string, options: LoadOptions, access: LoadA
   }
   const ownDecoder = async (): Promise<StockSession> => {
     const chosen = { dtype: dtypeOf(DECODER, options.dtype, custom?.dtype, 'cpu'), device: 'cpu' }
-    return Object.assign((await openDecoder?.(`${DECODER}${SUFFIX[chosen.dtype] ?? ''}.onnx`)) as object, { config: chosen })
+    return Object.assign((await openDecoder?.(decoderFile(chosen.dtype))) as object, { config: chosen })
   }
   const onCpu = !remote && (options.device ?? custom?.device ?? 'cpu') === 'cpu'
   const decoder = openDecoder && onCpu ? await ownDecoder() : await stockDecoder()
@@ -140,7 +140,7 @@ function dtypeOf(file: string, given: LoadOptions['dtype'], configured: LoadOpti
 
 /** The encoder's file name in a dtype. */
 export const encoderFile = (dtype: string): string => `${ENCODER}${SUFFIX[dtype] ?? ''}.onnx`
-/** File name of the merged decoder in `onnx/`, by dtype. */
+/** The merged decoder's file name in a dtype. */
 export const decoderFile = (dtype: string): string => `${DECODER}${SUFFIX[dtype] ?? ''}.onnx`
 
 /** Endings of the encoder's and the merged decoder's file names for a dtype option. */

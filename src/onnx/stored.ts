@@ -145,14 +145,21 @@ export function valuesOf(graphs: readonly Pick<GraphProto, 'nodes' | 'initialize
       if (held) constants.set(node.outputs[0] ?? '', held)
     }
   }
+  // Kept, as many nodes may read one tensor.
+  const opened = new Map<TensorProto, Stored>()
+  const open = (tensor: TensorProto): Stored => {
+    const found = opened.get(tensor) ?? storedOf(tensor, read)
+    opened.set(tensor, found)
+    return found
+  }
   return {
     stored: (name) => {
       const tensor = constants.get(name ?? '')
-      return tensor && storedOf(tensor, read)
+      return tensor && open(tensor)
     },
     readable: (name) => {
       const tensor = constants.get(name ?? '')
-      return tensor && (tensor.dataType ?? 0) in ELEMENT ? storedOf(tensor, read) : undefined
+      return tensor && (tensor.dataType ?? 0) in ELEMENT ? open(tensor) : undefined
     },
     maker: (name) => makers.get(name ?? ''),
     users: (name) => users.get(name ?? '') ?? [],

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { formatArtifact } from '../../adapters/artifact/artifact.ts'
 import { softPrompt } from '../../src/prompt/soft-prompt.ts'
+import { formatBase64 } from '../../src/tensor/base64.ts'
 import { tensor } from '../../src/tensor/tensor.ts'
 
 export const sampleArtifact = (): Promise<Map<string, Uint8Array>> =>
@@ -18,13 +19,14 @@ export const sampleArtifact = (): Promise<Map<string, Uint8Array>> =>
           revision: '0'.repeat(40),
           onnxId: 'owner/onnx',
           fingerprint: {
-            version: 1,
+            version: 2,
             vocabSize: 32128,
             width: 4,
             encoderLayers: 2,
             decoderLayers: 2,
             probe: { ids: [0, 5], rows: 'AAAAAAAAAAA=' },
             finalNorm: 'AACAPw==',
+            layers: { each: 1, gated: false, tied: true, biasInEveryLayer: false, values: formatBase64(new Uint8Array(4 * 46)) },
           },
         },
         task: 'sentiment of a sentence',

@@ -14,6 +14,7 @@ import { convertSentencePiece } from '../../adapters/tokenizer/sentencepiece.ts'
 import { parseTemplate } from '../../src/data/template.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { onnxEmbeddingTable, onnxFinalNorm } from '../../src/onnx/embedding-table.ts'
+import { onnxLayerWeights } from '../../src/onnx/layer-weights.ts'
 import { formatModel, parseModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE, type ModelProto, type NodeProto, type TensorProto } from '../../src/onnx/schema.ts'
 import { readSkeleton } from '../../src/onnx/skeleton.ts'
@@ -22,6 +23,7 @@ import { makeNode, makeTensor, makeValueInfo } from '../../src/onnx/tensors.ts'
 import { FormatError } from '../../src/errors.ts'
 import { parseAdapterConfig } from '../../src/prompt/adapter-config.ts'
 import { compareFingerprint, type EmbeddingTable } from '../../src/prompt/fingerprint.ts'
+import { placesOf, type LayerWeight } from '../../src/prompt/layers.ts'
 import { parseSafetensors } from '../../src/tensor/safetensors.ts'
 import { parseStrictJson } from '../../src/tensor/strict-json.ts'
 import { formatCheckpoint, parseCheckpoint } from '../../src/train/checkpoint.ts'
@@ -43,6 +45,7 @@ const configs = PEFT.map((name) => fixture(`peft/${name}/adapter_config.json`))
 const tensors = PEFT.map((name) => fixture(`peft/${name}/adapter_model.safetensors`))
 /** A table of the shape that the sample's fingerprint names. */
 const zeros: EmbeddingTable = { vocabSize: 32128, width: 4, rows: (ids) => new Float32Array(4 * ids.length) }
+const norm: LayerWeight = { name: 'encoder.final_layer_norm.weight', size: 4, values: (places) => new Float32Array(places.length) }
 const artifact = await sampleArtifact()
 const manifest = artifact.get('soft_prompt.json') as Uint8Array
 
@@ -87,6 +90,24 @@ const onnx = [
         { domain: 'com.microsoft' },
       ),
     ],
+  ),
+]
+/** One product of an encoder, in forms that a layer's matrix is stored in. */
+const product = (nodes: readonly NodeProto[], stored: readonly TensorProto[]): Uint8Array =>
+  lookup(
+    [makeTensor('table', DATA_TYPE.FLOAT, [16, 8], new Uint8Array(512)), ...stored],
+    [makeNode('Gather', ['table', 'input_ids'], ['x']), ...nodes],
+  )
+const named = { name: '/block.0/layer.0/SelfAttention/q/MatMul' }
+const layers = [
+  product([makeNode('MatMul', ['x', 'm'], ['out'], {}, named)], [makeTensor('m', DATA_TYPE.FLOAT, [8, 8], new Uint8Array(256))]),
+  product(
+    [makeNode('DequantizeLinear', ['m', 'scale'], ['f'], { axis: 1n }), makeNode('MatMul', ['x', 'f'], ['out'], {}, named)],
+    [makeTensor('m', DATA_TYPE.INT8, [8, 8], new Uint8Array(64)), scale],
+  ),
+  product(
+    [makeNode('MatMulNBits', ['x', 'm', 's'], ['out'], { K: 8n, N: 8n, bits: 4n, block_size: 4n }, { ...named, domain: 'com.microsoft' })],
+    [makeTensor('m', DATA_TYPE.UINT8, [8, 2, 2], new Uint8Array(32)), makeTensor('s', DATA_TYPE.FLOAT, [16], new Uint8Array(64))],
   ),
 ]
 const noExternal = (): never => {
@@ -158,7 +179,8 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     seeds: [manifest],
     run: async (bytes) => {
       const { fingerprint } = parseManifest(textOf(bytes)).base
-      if (fingerprint) await compareFingerprint(fingerprint, { table: zeros, pieces: ['<pad>'], finalNorm: new Float32Array(4) }, () => '')
+      const facts = { table: zeros, pieces: ['<pad>'], finalNorm: new Float32Array(4), layers: { weights: [norm] } }
+      if (fingerprint) await compareFingerprint(fingerprint, facts, () => '')
     },
   },
   'PEFT, config changed': {
@@ -198,6 +220,18 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       const table = onnxEmbeddingTable(model, noExternal)
       table.steps?.([0])
       return table.rows([0, 15])
+    },
+  },
+  'ONNX, layers': {
+    seeds: layers,
+    run: (bytes) => {
+      for (const half of ['encoder', 'decoder'] as const) {
+        for (const { name, size, values, steps } of onnxLayerWeights(parseModel(bytes), half, noExternal)) {
+          const places = placesOf(name, size, 4)
+          parseEither(() => values(places))
+          parseEither(() => steps?.(places))
+        }
+      }
     },
   },
   npy: { seeds: npy, run: (bytes) => parseNpy(bytes) },

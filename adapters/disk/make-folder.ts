@@ -18,9 +18,9 @@ const isFolder = async (path: string): Promise<boolean> => {
 }
 
 /** Makes one folder. @returns whether it was made here, and not there already */
-async function makeOne(path: string): Promise<boolean> {
+async function makeOne(path: string, mode: number): Promise<boolean> {
   try {
-    await mkdir(path)
+    await mkdir(path, { mode })
     return true
   } catch (error) {
     // Systems that cannot be written say so of folders that are there, too.
@@ -41,14 +41,15 @@ async function missingOn(path: string): Promise<string[]> {
 
 /**
  * Makes a folder and those above it that are missing.
+ * @param mode who may do what in those that are made, less what the process never gives
  * @returns those that were made, from the top
  * @throws the system's error: `ENOENT` where no folder can be made, `EACCES`, `EEXIST` and `ENOTDIR` where a file stands in the way, …
  */
-export async function makeFolder(path: string): Promise<string[]> {
+export async function makeFolder(path: string, mode: number = 0o777): Promise<string[]> {
   for (let walk = 1; ; walk++) {
     const made: string[] = []
     try {
-      for (const each of await missingOn(path)) if (await makeOne(each)) made.push(each)
+      for (const each of await missingOn(path)) if (await makeOne(each, mode)) made.push(each)
       return made
     } catch (error) {
       if (codeOf(error) !== 'ENOENT' || walk === WALKS) throw error

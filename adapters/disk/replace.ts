@@ -8,11 +8,17 @@ import { clearAbandoned, unfinishedName } from './unfinished.ts'
 /**
  * Lets a file be made beside, then gives it its name.
  * @param beside where it is made, on the same disk; nothing is left there where it fails
+ * @param folderMode of folders that are missing
  * @throws {DiskError} `disk-write`, and what `make` throws
  */
-export async function putFile<T>(path: string, make: (beside: string) => Promise<T>, beside: string = unfinishedName(path)): Promise<T> {
+export async function putFile<T>(
+  path: string,
+  make: (beside: string) => Promise<T>,
+  beside: string = unfinishedName(path),
+  folderMode?: number,
+): Promise<T> {
   try {
-    const folders = [...(await makeFolder(dirname(path))), ...(await makeFolder(dirname(beside)))]
+    const folders = [...(await makeFolder(dirname(path), folderMode)), ...(await makeFolder(dirname(beside), folderMode))]
     const made = await make(beside)
     await rename(beside, path)
     await syncFolders([...folders.map((each) => dirname(each)), dirname(path)])
@@ -33,9 +39,9 @@ export async function replaceWith<T>(path: string, make: (beside: string) => Pro
 export function writeAtomic(
   path: string,
   content: Uint8Array | string,
-  { mode, beside }: { readonly mode?: number; readonly beside?: string } = {},
+  { mode, folderMode, beside }: { readonly mode?: number; readonly folderMode?: number; readonly beside?: string } = {},
 ): Promise<void> {
-  return putFile(path, (to) => writeSynced(to, content, mode), beside)
+  return putFile(path, (to) => writeSynced(to, content, mode), beside, folderMode)
 }
 
 /** Like `writeAtomic`, and clears away what killed processes left beside this file. */

@@ -6,6 +6,7 @@ import { markedSections, mergeBody, renderTemplate } from './body.ts'
 import { lossChart } from './chart.ts'
 import { code, flat, hubLink, isRepoId, literal, text } from './escape.ts'
 import { shownManifest, type CardFacts } from './facts.ts'
+import { cell, shownDrift, shownMetric } from './figures.ts'
 import { splitCard } from './front-matter.ts'
 import { mergeFrontMatter, type EarlierCard } from './merge.ts'
 import { ownNames, trainCommand } from './reproduce.ts'
@@ -43,27 +44,6 @@ const OFF: ReadonlySet<string> = new Set(['warmup', 'clipNorm', 'zLoss', 'dropou
 /** Whether a field is told: what is off and one batch an update are what everybody expects. */
 const isTold = (key: string, value: unknown): boolean =>
   value !== undefined && !(OFF.has(key) && !value) && !(key === 'accumulate' && value === 1)
-
-const figure = (value: number): string => String(Number(value.toPrecision(4)))
-
-const percentNames: ReadonlySet<string> = new Set(['accuracy', 'f1', 'exact_match', 'macro_f1'])
-
-/** A drift with two digits; none at all is 0. */
-const shownDrift = (share: number): string => `${share === 0 ? '0' : figure(Number((100 * share).toPrecision(2)))} %`
-
-/** 0.9123 as 91.2 %, with its interval. */
-function shownMetric({ name, value, interval }: Metric): { readonly value: string; readonly interval: string } {
-  const percent = percentNames.has(name) && value >= 0 && value <= 1
-  const format = (number: number): string => (percent ? `${(100 * number).toFixed(1)} %` : figure(number))
-  return { value: format(value), interval: interval === undefined ? '' : `${format(interval[0])} to ${format(interval[1])}` }
-}
-
-/** A figure with its interval, in one cell. */
-function cell(metric: Metric | undefined): string {
-  if (metric === undefined) return ''
-  const { value, interval } = shownMetric(metric)
-  return interval === '' ? value : `${value} (${interval})`
-}
 
 /** The figure of the same name on the same rows. */
 const beside = (metric: Metric, baselines: readonly Baseline[], of: Baseline['of']): Baseline | undefined =>

@@ -13,9 +13,43 @@ export interface MarkdownOptions {
 /** `https:`, `mailto:` and so on: an address that needs no repository around it. */
 const ABSOLUTE = /^(?:[a-z][a-z0-9+.-]*:|\/\/|#)/i
 
+/** The one kind of HTML that is obeyed, as our cards write it: each tag on a line of its own, its title without any mark of HTML. */
+const FOLD = /^<details><summary>([^<>&]{1,200})<\/summary>$/
+const UNFOLD = '</details>'
+
+const isFold = (line: string): boolean => FOLD.test(line) || line === UNFOLD
+
+/** Makes of the lines of a fold what folds; one that nothing closes is closed at the end. */
+function addFolds(parse: MarkdownIt): void {
+  const { rules } = parse.renderer
+  parse.block.ruler.before(
+    'paragraph',
+    'fold',
+    (state, start, _, silent) => {
+      const line = state.src.slice(state.bMarks[start], state.eMarks[start])
+      // Only where nothing else is open: the tags of a fold never cross others.
+      if (state.parentType !== 'root' && state.parentType !== 'paragraph') return false
+      if (state.level > 0 || !isFold(line)) return false
+      if (silent) return true
+      const open = Number(state.env.folds ?? 0)
+      if (line === UNFOLD && open === 0) return false
+      state.env.folds = open + (line === UNFOLD ? -1 : 1)
+      state.push('fold', '', 0).content = FOLD.exec(line)?.[1] ?? ''
+      state.line = start + 1
+      return true
+    },
+    { alt: ['paragraph', 'reference', 'blockquote', 'list', 'table'] },
+  )
+  rules['fold'] = (tokens, index) => {
+    const title = tokens[index]?.content ?? ''
+    return title === '' ? `${UNFOLD}\n` : `<details><summary>${parse.utils.escapeHtml(title)}</summary>\n`
+  }
+}
+
 function parser({ address }: MarkdownOptions): MarkdownIt {
   const parse = markdownIt({ html: false, linkify: false })
   const { rules } = parse.renderer
+  addFolds(parse)
   rules['link_open'] = (tokens, index, options, _, self) => {
     const token = tokens[index]
     const href = String(token?.attrGet('href') ?? '')
@@ -47,8 +81,11 @@ function parser({ address }: MarkdownOptions): MarkdownIt {
 }
 
 /** A card's body as HTML, without its front matter and without comments. */
-export function cardHtml(card: string, options: MarkdownOptions = {}): string {
-  const { body } = splitCard(card.slice(0, MAX_CHARACTERS))
+export const cardHtml = (card: string, options: MarkdownOptions = {}): string =>
+  bodyHtml(splitCard(card).body.slice(0, MAX_CHARACTERS), options)
+
+/** What follows the front matter, as HTML without comments. */
+export function bodyHtml(body: string, options: MarkdownOptions = {}): string {
   // Our marks and other comments stand on lines of their own; inside of code they are kept.
   const lines = body.split(/\r?\n/)
   let fence = ''
@@ -58,8 +95,9 @@ export function cardHtml(card: string, options: MarkdownOptions = {}): string {
     else if (fence !== '' && mark.startsWith(fence) && line.trim() === mark) fence = ''
     return fence === '' && /^<!--(?:(?!-->).)*-->\s*$/.test(line) ? '' : line
   })
-  return parser(options)
-    .render(shown.join('\n'))
+  const env: { folds?: number } = {}
+  const page = parser(options).render(shown.join('\n'), env)
+  return `${page}${UNFOLD.repeat(env.folds ?? 0)}`
     .replaceAll('<table>', '<div class="wide"><table>')
     .replaceAll('</table>', '</table></div>')
 }

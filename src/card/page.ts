@@ -29,6 +29,7 @@ th,td{overflow-wrap:break-word;max-width:28rem}main table:has(th:nth-child(4)){m
 .soft,.nopicture{color:var(--soft)}.list{list-style:none;padding:0}.list li{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .9rem;margin:.6rem 0}.list .tags li{border:0;margin:0;padding:.05rem .7rem}
 form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:end;margin:1rem 0}label{display:flex;flex-direction:column;font-size:.85rem;color:var(--soft)}
 input,select,button{font:inherit;color:var(--text);background:var(--box);border:1px solid var(--line);border-radius:.4rem;padding:.3rem .6rem;max-width:100%}
+details{border:1px solid var(--line);border-radius:.4rem;padding:.3rem .9rem;margin:.6rem 0}summary{cursor:pointer}
 nav{display:flex;gap:1rem;flex-wrap:wrap}td.number,th.number{text-align:right;white-space:nowrap}
 `
 

@@ -1,9 +1,8 @@
 /** `/api/whoami-v2` and `/api/validate-yaml`. */
-import { checkCardData, readCardData } from '../../../src/card/front-matter.ts'
-import { SoftPromptError } from '../../../src/errors.ts'
 import type { Call } from './call.ts'
+import { checkCard } from './cards.ts'
 import { sha1 } from '../digest.ts'
-import { readObject, Refusal, sendJson } from './http.ts'
+import { readObject, Refusal, sendJson, textOf } from './http.ts'
 
 const NOBODY = { canPay: false, avatarUrl: '', periodEnd: null }
 
@@ -36,16 +35,6 @@ export async function whoAmI(call: Call): Promise<void> {
 
 /** Answers 400 with the errors, or 200 with the warnings, as both clients expect. */
 export async function validateYaml(call: Call): Promise<void> {
-  const content = String((await readObject(call.request))['content'] ?? '')
-  let errors: readonly string[]
-  let warnings: readonly string[] = []
-  try {
-    const data = readCardData(content, true)
-    errors = checkCardData(data)
-    if (Object.keys(data).length === 0) warnings = ['empty or missing yaml metadata in repo card']
-  } catch (error) {
-    if (!(error instanceof SoftPromptError)) throw error
-    errors = [error.message]
-  }
+  const { errors, warnings } = checkCard(textOf(await readObject(call.request), 'content', ''))
   sendJson(call.response, { errors: messages(errors), warnings: messages(warnings) }, {}, errors.length > 0 ? 400 : 200)
 }

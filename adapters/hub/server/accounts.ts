@@ -2,8 +2,9 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { join } from 'node:path'
 import { isObject, parseJson, Refusal } from './http.ts'
+import { SHA256 } from './names.ts'
 import { readText } from '../../disk/read.ts'
-import { writeAtomic } from '../../disk/replace.ts'
+import { writePrivate } from './private.ts'
 import { sha256 } from '../digest.ts'
 
 export interface Account {
@@ -32,12 +33,12 @@ export const actsFor = (account: Account | undefined, owner: string): boolean =>
 function parseStored(text: string): Stored[] {
   const value = parseJson(text)
   if (!Array.isArray(value)) return []
-  return value.filter(isObject).map((item) => ({
-    name: String(item['name']),
-    role: item['role'] === 'write' ? 'write' : 'read',
-    orgs: Array.isArray(item['orgs']) ? item['orgs'].map(String) : [],
-    tokenSha256: String(item['tokenSha256']),
-  }))
+  return value.filter(isObject).flatMap((item): Stored[] => {
+    const { name, role, orgs, tokenSha256 } = item
+    if (typeof name !== 'string' || typeof tokenSha256 !== 'string' || !SHA256.test(tokenSha256)) return []
+    const texts = Array.isArray(orgs) ? orgs.filter((org): org is string => typeof org === 'string') : []
+    return [{ name, role: role === 'write' ? 'write' : 'read', orgs: texts, tokenSha256 }]
+  })
 }
 
 /**
@@ -51,8 +52,8 @@ export async function openAccounts(dir: string, extra: Readonly<Record<string, A
   if (text === undefined && extra === undefined) {
     const token = `hf_${randomBytes(24).toString('base64url').replace(/[-_]/g, 'x')}`
     stored.push({ name: 'local', role: 'write', orgs: ['*'], tokenSha256: sha256(token) })
-    await writeAtomic(join(dir, 'token'), token, { mode: 0o600 })
-    await writeAtomic(file, `${JSON.stringify(stored, undefined, 2)}\n`, { mode: 0o600 })
+    await writePrivate(join(dir, 'token'), token)
+    await writePrivate(file, `${JSON.stringify(stored, undefined, 2)}\n`)
   }
   const all = [
     ...stored,

@@ -11,6 +11,8 @@ export interface HubState {
   /** Signs upload addresses; new at each start. */
   readonly secret: Uint8Array
   now(): Date
+  /** Told of what is the hub's own failure and stops nothing. */
+  report(error: unknown): void
 }
 
 export interface Call {
@@ -22,6 +24,8 @@ export interface Call {
   readonly origin: string
   /** Path pieces after the matched prefix, decoded. */
   readonly rest: readonly string[]
+  /** The whole address as it was called. */
+  readonly url: URL
   readonly query: URLSearchParams
 }
 

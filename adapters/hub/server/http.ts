@@ -1,5 +1,6 @@
 /** Requests and replies of the local hub: bodies with limits, JSON, errors as huggingface.co words them. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { flat } from '../../../src/card/escape.ts'
 import { HubError } from '../../../src/errors.ts'
 import { JSON_BODY_BYTES } from './limits.ts'
 
@@ -11,7 +12,8 @@ export class Refusal extends HubError {
   readonly headers: Readonly<Record<string, string>>
 
   constructor(status: number, errorCode: string | undefined, message: string, headers: Readonly<Record<string, string>> = {}) {
-    super('hub-server-refusal', message, { facts: { status } })
+    // What a request said may stand in it: on one line, whoever prints it.
+    super('hub-server-refusal', flat(message), { facts: { status } })
     this.status = status
     this.errorCode = errorCode
     this.headers = headers
@@ -49,6 +51,36 @@ export function parseJson(text: string): unknown {
 export type JsonObject = Readonly<Record<string, unknown>>
 
 export const isObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/**
+ * A text of a request's JSON: anything else is refused, and never turned into one.
+ * @param fallback where the field is absent or null; without it the field must be there
+ */
+export function textOf(object: JsonObject, name: string, fallback?: string): string {
+  const value = object[name] ?? fallback
+  if (typeof value !== 'string') throw badRequest(`"${name}" must be a text.`)
+  return value
+}
+
+/** Yes or no in a request's JSON; where it is absent or null, the fallback. */
+export function flagOf(object: JsonObject, name: string, fallback = false): boolean {
+  const value = object[name] ?? fallback
+  if (typeof value !== 'boolean') throw badRequest(`"${name}" must be true or false.`)
+  return value
+}
+
+/** A whole number of a request's JSON, from 0. */
+export function countOf(object: JsonObject, name: string): number {
+  const value = object[name]
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw badRequest(`"${name}" must be a whole number.`)
+  return value
+}
+
+/** A whole number of an address's query, from 0 to 999,999,999; what is none counts as absent. */
+export const countIn = (query: URLSearchParams, name: string, fallback: number): number => {
+  const text = query.get(name) ?? ''
+  return /^\d{1,9}$/.test(text) ? Number(text) : fallback
+}
 
 /** The body as a JSON object. */
 export async function readObject(request: IncomingMessage): Promise<JsonObject> {

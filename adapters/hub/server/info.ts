@@ -1,27 +1,22 @@
 /** `/api/models/R`, `/api/models/R/revision/REV` and `/api/models` with filters: what the Hub says of a repository. */
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { readCardData } from '../../../src/card/front-matter.ts'
+import { SoftPromptError } from '../../../src/errors.ts'
+import { parseStrictJson } from '../../../src/tensor/strict-json.ts'
 import { actsFor } from './accounts.ts'
 import { openRepository, splitRevision, type Call, type Handler } from './call.ts'
 import { sha1 } from '../digest.ts'
-import { isObject, parseJson, sendJson, type JsonObject } from './http.ts'
-import { LIST_PAGE } from './limits.ts'
+import { CARD, checkCard, readCard } from './cards.ts'
+import { countIn, isObject, sendJson, type JsonObject } from './http.ts'
+import { CONFIG_BYTES, LIST_PAGE } from './limits.ts'
 import type { RepoKind } from './names.ts'
+import { promptLines, type PromptLines } from './prompts.ts'
 import { pointerOf, type Commit, type Entry, type Repository } from './repository.ts'
 
-/** Largest card and largest adapter_config.json that are read for a listing, bytes. */
-const SMALL_FILE_BYTES = 1 << 20
 /** The length of a safetensors header that is read for the parameter count. */
 const HEADER_BYTES = 1 << 16
 
-async function readSmall(repository: Repository, commit: Commit, path: string): Promise<string | undefined> {
-  const entry = commit.entries.find((item) => item.path === path)
-  if (entry === undefined || entry.size > SMALL_FILE_BYTES) return undefined
-  return readFile(repository.blobPath(entry), 'utf8')
-}
-
-const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : typeof value === 'string' ? [value] : [])
+const list = (value: unknown): string[] => (Array.isArray(value) ? value : [value]).filter((item) => typeof item === 'string')
 
 /** Tags as the Hub makes them: the card's own, and one for each fact that people filter by. */
 export function tagsOf(card: JsonObject, files: readonly string[]): string[] {
@@ -34,7 +29,7 @@ export function tagsOf(card: JsonObject, files: readonly string[]): string[] {
     ...list(card['datasets']).map((name) => `dataset:${name}`),
     ...list(card['base_model']).map((name) => `base_model:${name}`),
     ...(typeof card['base_model_relation'] === 'string'
-      ? list(card['base_model']).map((name) => `base_model:${String(card['base_model_relation'])}:${name}`)
+      ? list(card['base_model']).map((name) => `base_model:${card['base_model_relation'] as string}:${name}`)
       : []),
     ...list(card['license']).map((name) => `license:${name}`),
   ]
@@ -48,36 +43,74 @@ async function countParameters(repository: Repository, entry: Entry): Promise<ob
   const bytes = Buffer.concat(parts)
   const length = bytes.length < 8 ? 0 : Number(bytes.readBigUInt64LE(0))
   if (length < 2 || length > bytes.length - 8) return undefined
-  let header: unknown
-  try {
-    header = parseJson(bytes.subarray(8, 8 + length).toString('utf8'))
-  } catch {
-    return undefined
+  const parameters = new Map<string, number>()
+  for (const [name, tensor] of Object.entries(parseQuietly(bytes.subarray(8, 8 + length).toString('utf8')) ?? {})) {
+    if (name === '__metadata__' || !isObject(tensor)) continue
+    const { dtype, shape } = tensor
+    if (typeof dtype !== 'string' || !Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0))
+      return undefined
+    const count = shape.reduce((product: number, size: number) => product * size, 1)
+    parameters.set(dtype, (parameters.get(dtype) ?? 0) + count)
   }
-  const parameters: Record<string, number> = {}
-  for (const [name, tensor] of Object.entries(isObject(header) ? header : {})) {
-    if (name === '__metadata__' || !isObject(tensor) || !Array.isArray(tensor['shape'])) continue
-    const dtype = String(tensor['dtype'])
-    parameters[dtype] = (parameters[dtype] ?? 0) + tensor['shape'].reduce((product: number, size) => product * Number(size), 1)
-  }
-  return { parameters, total: Object.values(parameters).reduce((sum, count) => sum + count, 0) }
+  const total = [...parameters.values()].reduce((sum, count) => sum + count, 0)
+  return Number.isSafeInteger(total) ? { parameters: Object.fromEntries(parameters), total } : undefined
 }
 
-function parseQuietly(text: string | undefined): JsonObject | undefined {
+/** A stranger's JSON object, of a depth that can be sent on; undefined for anything else. */
+function parseQuietly(text: string): JsonObject | undefined {
   try {
-    const value = parseJson(text ?? 'null')
+    const value = parseStrictJson(text, 'file')
     return isObject(value) ? value : undefined
-  } catch {
-    return undefined
+  } catch (error) {
+    if (error instanceof SoftPromptError) return undefined
+    throw error
   }
+}
+
+/** What the files of a commit say of themselves. */
+interface Said {
+  readonly card: JsonObject
+  readonly config?: JsonObject
+  readonly safetensors?: object
+  readonly lines: PromptLines
+}
+
+async function readSaid(repository: Repository, { entries }: Commit): Promise<Said> {
+  const find = (path: string): Entry | undefined => entries.find((entry) => entry.path === path)
+  const json = async (path: string): Promise<JsonObject | undefined> => {
+    const entry = find(path)
+    return entry === undefined || entry.size > CONFIG_BYTES ? undefined : parseQuietly(await readFile(repository.blobPath(entry), 'utf8'))
+  }
+  const readme = find(CARD)
+  const adapter = find('adapter_model.safetensors')
+  const card = readme === undefined ? {} : checkCard(await readCard(repository, readme)).data
+  const config = await json('adapter_config.json')
+  const safetensors = adapter && (await countParameters(repository, adapter))
+  return {
+    card,
+    ...(config === undefined ? {} : { config }),
+    ...(safetensors === undefined ? {} : { safetensors }),
+    lines: promptLines(await json('soft_prompt.json'), card, config),
+  }
+}
+
+/** The commit last asked for of each repository: lists ask for the same again and again, and a commit never changes. */
+const remembered = new WeakMap<Repository, { readonly id: string; readonly said: Promise<Said> }>()
+
+function saidBy(repository: Repository, id: string, commit: Commit): Promise<Said> {
+  const known = remembered.get(repository)
+  if (known?.id === id) return known.said
+  const said = readSaid(repository, commit)
+  remembered.set(repository, { id, said })
+  // What failed is tried again.
+  said.catch(() => remembered.delete(repository))
+  return said
 }
 
 export async function describe(repository: Repository, id: string, blobs: boolean): Promise<JsonObject> {
   const commit = await repository.readCommit(id)
   const { settings } = repository
-  const card = readCardData((await readSmall(repository, commit, 'README.md')) ?? '')
-  const config = parseQuietly(await readSmall(repository, commit, 'adapter_config.json'))
-  const adapter = commit.entries.find(({ path }) => path === 'adapter_model.safetensors')
+  const { card, config, safetensors } = await saidBy(repository, id, commit)
   const siblings = commit.entries.map(({ path, oid, size, lfs }) => ({
     rfilename: path,
     ...(blobs ? { size, blobId: oid } : {}),
@@ -105,10 +138,33 @@ export async function describe(repository: Repository, id: string, blobs: boolea
     ...(card['model-index'] === undefined ? {} : { 'model-index': card['model-index'] }),
     cardData: card,
     ...(config === undefined ? {} : { config: { peft: config } }),
-    ...(adapter === undefined ? {} : { safetensors: await countParameters(repository, adapter) }),
+    ...(safetensors === undefined ? {} : { safetensors }),
     usedStorage: commit.entries.reduce((sum, { size }) => sum + size, 0),
     spaces: [],
     siblings,
+  }
+}
+
+export interface Described {
+  /** As clients are told. */
+  readonly info: JsonObject
+  readonly lines: PromptLines
+}
+
+/** Every repository that the caller may see and that can be read: one that cannot be hides no other. */
+export async function* describeAll(call: Call, kind: RepoKind): AsyncGenerator<Described> {
+  for await (const repository of call.state.repositories.all(kind)) {
+    const owner = repository.settings.id.split('/')[0] ?? ''
+    if (repository.settings.private && !actsFor(call.account, owner)) continue
+    try {
+      const head = await repository.resolve('main')
+      if (head === undefined) continue
+      const info = await describe(repository, head, false)
+      const { lines } = await saidBy(repository, head, await repository.readCommit(head))
+      yield { info, lines }
+    } catch (error) {
+      call.state.report(error)
+    }
   }
 }
 
@@ -160,20 +216,14 @@ const SORTS: ReadonlySet<string> = new Set(['lastModified', 'createdAt', 'id'])
 /** All repositories of a kind that the caller may see and asks for, newest change first, in pages. */
 export async function listRepositories(call: Call, kind: RepoKind): Promise<void> {
   const found: JsonObject[] = []
-  for await (const repository of call.state.repositories.all(kind)) {
-    const owner = repository.settings.id.split('/')[0] ?? ''
-    if (repository.settings.private && !actsFor(call.account, owner)) continue
-    const head = await repository.resolve('main')
-    const info = head === undefined ? undefined : await describe(repository, head, false)
-    if (info && matches(info, call.query)) found.push(info)
-  }
+  for await (const { info } of describeAll(call, kind)) if (matches(info, call.query)) found.push(info)
   const asked = call.query.get('sort') ?? ''
   const key = SORTS.has(asked) ? asked : 'lastModified'
   const ascending = call.query.get('direction') === '1' || key === 'id' ? 1 : -1
   found.sort((a, b) => ascending * (String(a[key]) < String(b[key]) ? -1 : 1))
-  const limit = Math.min(Number(call.query.get('limit')) || LIST_PAGE, LIST_PAGE)
-  const start = Number(call.query.get('cursor')) || 0
-  const next = new URL(call.request.url ?? '', call.origin)
+  const limit = Math.min(countIn(call.query, 'limit', LIST_PAGE) || LIST_PAGE, LIST_PAGE)
+  const start = countIn(call.query, 'cursor', 0)
+  const next = new URL(call.url)
   next.searchParams.set('cursor', String(start + limit))
   const full = call.query.get('full') !== null || call.query.has('expand')
   const left: ReadonlySet<string> = new Set(full ? [] : ['siblings', 'cardData', 'config', 'safetensors', 'model-index'])

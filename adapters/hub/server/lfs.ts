@@ -3,7 +3,8 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { openRepository, type Call, type Handler, type RepoAddress } from './call.ts'
 import { putFile } from '../../disk/replace.ts'
-import { badRequest, isObject, readObject, Refusal, sendJson } from './http.ts'
+import { FILE_MODE, FOLDER_MODE } from './private.ts'
+import { badRequest, countOf, isObject, readObject, Refusal, sendJson, textOf } from './http.ts'
 import { LFS_BATCH, LFS_OBJECT_BYTES, UPLOAD_SECONDS } from './limits.ts'
 import { SHA256 } from './names.ts'
 import type { Repository } from './repository.ts'
@@ -14,9 +15,10 @@ const signature = (call: Call, { kind, owner, name }: RepoAddress, oid: string, 
   createHmac('sha256', call.state.secret).update([kind, owner, name, oid, size, until].join(' ')).digest('hex')
 
 async function answer(call: Call, repository: Repository, address: RepoAddress, object: unknown): Promise<object> {
-  const oid = isObject(object) ? String(object['oid']) : ''
-  const size = isObject(object) ? Number(object['size']) : Number.NaN
-  if (!SHA256.test(oid) || !Number.isSafeInteger(size) || size < 0 || size > LFS_OBJECT_BYTES) {
+  if (!isObject(object)) throw badRequest('Each of "objects" must be { oid, size }.')
+  const oid = textOf(object, 'oid')
+  const size = countOf(object, 'size')
+  if (!SHA256.test(oid) || size > LFS_OBJECT_BYTES) {
     return { oid, size: 0, error: { code: 422, message: `"oid" must be a sha256 and "size" at most ${LFS_OBJECT_BYTES} bytes.` } }
   }
   if ((await repository.lfsSize(oid)) === size) return { oid, size }
@@ -37,7 +39,7 @@ async function answer(call: Call, repository: Repository, address: RepoAddress, 
 export const lfsBatch: Handler = async (call, address) => {
   const body = await readObject(call.request)
   const repository = await openRepository(call, address, body['operation'] === 'download' ? 'read' : 'write')
-  const objects = body['objects']
+  const objects: unknown = body['objects']
   if (body['operation'] !== 'upload') throw badRequest('Only uploads go by LFS here; download from /resolve/.')
   if (!Array.isArray(objects) || objects.length > LFS_BATCH) throw badRequest(`"objects" must be a list of at most ${LFS_BATCH}.`)
   const answers = await Promise.all(objects.map((object) => answer(call, repository, address, object)))
@@ -48,8 +50,8 @@ export const lfsBatch: Handler = async (call, address) => {
 async function receive(call: Call, path: string, oid: string, size: number): Promise<void> {
   const hash = createHash('sha256')
   let got = 0
-  await putFile(path, async (beside) => {
-    const file = await open(beside, 'wx')
+  const make = async (beside: string): Promise<void> => {
+    const file = await open(beside, 'wx', FILE_MODE)
     try {
       for await (const part of call.request as AsyncIterable<Buffer>) {
         got += part.length
@@ -63,7 +65,8 @@ async function receive(call: Call, path: string, oid: string, size: number): Pro
     }
     if (got !== size || hash.digest('hex') !== oid)
       throw badRequest(`The object has ${got} bytes of ${size}, or another sha256 than ${oid}.`)
-  })
+  }
+  await putFile(path, make, undefined, FOLDER_MODE)
 }
 
 /** `PUT /lfs/KIND/OWNER/NAME/OID`, without a token: the signature is the permission. */
@@ -85,8 +88,9 @@ export const lfsPut: Handler = async (call, address) => {
 export const lfsVerify: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'write')
   const body = await readObject(call.request)
-  const oid = String(body['oid'])
+  const oid = textOf(body, 'oid')
+  const asked = countOf(body, 'size')
   const size = SHA256.test(oid) ? await repository.lfsSize(oid) : undefined
-  if (size === undefined || size !== Number(body['size'])) throw new Refusal(404, undefined, `No LFS object ${oid} of that size.`)
+  if (size === undefined || size !== asked) throw new Refusal(404, undefined, `No LFS object ${oid} of that size.`)
   sendJson(call.response, {}, JSON_TYPE)
 }

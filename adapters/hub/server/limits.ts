@@ -20,3 +20,11 @@ export const REPO_FILES = 10_000
 export const LFS_BATCH = 1000
 /** Life of a signed upload address, seconds. */
 export const UPLOAD_SECONDS = 3600
+/** Largest card that is read, bytes; longer ones are kept and served as files. */
+export const CARD_BYTES: number = 1 << 20
+/** Longest front matter that is read: the worst takes some 10 µs a character, and other requests wait. Ours have at most 4,000. */
+export const FRONT_MATTER_CHARACTERS = 16_000
+/** How much of a card's body is shown as a page: the worst takes some 5 µs a character. Our longest has 12,000. */
+export const BODY_CHARACTERS = 32_000
+/** Largest adapter_config.json and soft_prompt.json that a listing reads, bytes; PEFT writes 1 KB, a manifest of 100 tokens has 20 KB. */
+export const CONFIG_BYTES: number = 1 << 17

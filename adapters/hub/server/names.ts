@@ -20,8 +20,15 @@ export function checkName(text: string): string {
   return text
 }
 
+/** Letters of a branch or tag. */
+const REF_LETTERS = 170
+
 /** A branch or tag, as git allows and a little less. */
 export function checkRef(text: string): string {
+  // As a file's name it is encoded, and the name of the file that is written first has an ending: 255 letters are all there is.
+  if (encodeURIComponent(text).length > REF_LETTERS) {
+    throw badRequest(`"${text.slice(0, 100)}…" is too long for a branch or tag: at most ${REF_LETTERS} letters, and "/" counts as three.`)
+  }
   if (!/^[\w][\w./-]{0,199}$/.test(text) || /\.\.|\/\/|\/\.|\.lock(\/|$)|[./]$/.test(text) || COMMIT.test(text)) {
     throw badRequest(`"${text.slice(0, 100)}" is not a valid name of a branch or tag.`)
   }

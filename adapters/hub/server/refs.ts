@@ -1,6 +1,6 @@
 /** `/api/models/R/refs`, `/branch/NAME`, `/tag/REV`, `/commits/REV`. */
 import { openRepository, splitRevision, type Handler } from './call.ts'
-import { badRequest, readObject, Refusal, sendJson } from './http.ts'
+import { badRequest, flagOf, readObject, Refusal, sendJson, textOf } from './http.ts'
 import { checkRef } from './names.ts'
 
 /** Commits of one answer; huggingface.co gives 50 a page. */
@@ -20,11 +20,11 @@ export const createBranch: Handler = async (call, address) => {
   await repository.exclusive(async () => {
     const ref = `refs/heads/${name}`
     const old = await repository.readRef(ref)
-    if (old !== undefined && body['overwrite'] !== true) throw new Refusal(409, undefined, 'Reference already exists')
-    const start = await repository.need(typeof body['startingPoint'] === 'string' ? body['startingPoint'] : 'main')
+    if (old !== undefined && !flagOf(body, 'overwrite')) throw new Refusal(409, undefined, 'Reference already exists')
+    const start = await repository.need(textOf(body, 'startingPoint', 'main'))
     const commit = await repository.readCommit(start)
     const empty = { ...commit, parent: null, title: 'initial commit', entries: [] }
-    await repository.writeRef(ref, body['emptyBranch'] === true ? await repository.writeCommit(empty) : start)
+    await repository.writeRef(ref, flagOf(body, 'emptyBranch') ? await repository.writeCommit(empty) : start)
   })
   sendJson(call.response, {})
 }
@@ -41,7 +41,7 @@ export const deleteBranch: Handler = async (call, address) => {
 export const createTag: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'write')
   const { commit } = await splitRevision(repository, call.rest)
-  const tag = checkRef(String((await readObject(call.request))['tag'] ?? ''))
+  const tag = checkRef(textOf(await readObject(call.request), 'tag', ''))
   await repository.exclusive(async () => {
     if ((await repository.readRef(`refs/tags/${tag}`)) !== undefined) throw new Refusal(409, undefined, 'Tag reference exists already')
     await repository.writeRef(`refs/tags/${tag}`, commit)

@@ -1,7 +1,7 @@
 /** `/api/repos/create`, `/api/repos/delete`, `PUT /api/models/R/settings`. */
 import { actsFor } from './accounts.ts'
 import { openRepository, type Call, type Handler } from './call.ts'
-import { badRequest, readObject, Refusal, sendJson, type JsonObject } from './http.ts'
+import { badRequest, flagOf, readObject, Refusal, sendJson, textOf, type JsonObject } from './http.ts'
 import { checkName, type RepoKind } from './names.ts'
 
 const KINDS: ReadonlyMap<string, RepoKind> = new Map([
@@ -10,12 +10,13 @@ const KINDS: ReadonlyMap<string, RepoKind> = new Map([
 ])
 
 function target(call: Call, body: JsonObject): { kind: RepoKind; owner: string; name: string } {
-  const kind = KINDS.get(String(body['type'] ?? 'model'))
-  if (kind === undefined) throw badRequest(`This hub keeps models and datasets, not "${String(body['type'])}".`)
-  const name = typeof body['name'] === 'string' ? body['name'] : ''
+  const type = textOf(body, 'type', 'model')
+  const kind = KINDS.get(type)
+  if (kind === undefined) throw badRequest(`This hub keeps models and datasets, not "${type.slice(0, 100)}".`)
+  const name = textOf(body, 'name', '')
   const [first, second] = name.split('/')
-  const owner = second === undefined ? (body['organization'] ?? call.account?.name) : first
-  return { kind, owner: checkName(String(owner ?? '')), name: checkName(second ?? first ?? '') }
+  const owner = second === undefined ? textOf(body, 'organization', call.account?.name ?? '') : first
+  return { kind, owner: checkName(owner ?? ''), name: checkName(second ?? first ?? '') }
 }
 
 function mayWrite(call: Call, owner: string): void {
@@ -31,7 +32,7 @@ export async function createRepository(call: Call): Promise<void> {
   const id = `${owner}/${name}`
   const url = `${call.origin}/${kind === 'models' ? '' : 'datasets/'}${id}`
   const date = call.state.now().toISOString()
-  const isPrivate = body['visibility'] === 'private' || body['private'] === true
+  const isPrivate = flagOf(body, 'private') || textOf(body, 'visibility', '') === 'private'
   const first = { parent: null, title: 'initial commit', message: '', author: call.account?.name ?? 'local', date, entries: [] }
   if (await call.state.repositories.create({ kind, id, private: isPrivate, gated: false, createdAt: date }, first)) {
     sendJson(call.response, { url, name: id, id })
@@ -52,9 +53,10 @@ export const changeSettings: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'write')
   const body = await readObject(call.request)
   const old = repository.settings
-  const visibility = body['visibility']
-  const isPrivate = visibility === undefined ? (body['private'] ?? old.private) === true : visibility === 'private'
-  const gated = body['gated'] === undefined ? old.gated : body['gated'] !== false
+  const visibility = textOf(body, 'visibility', '')
+  const isPrivate = visibility === '' ? flagOf(body, 'private', old.private) : visibility === 'private'
+  // huggingface.co takes "auto" and "manual" too.
+  const gated = typeof body['gated'] === 'string' ? textOf(body, 'gated') !== '' : flagOf(body, 'gated', old.gated)
   await call.state.repositories.save(repository, { ...old, private: isPrivate, gated })
   sendJson(call.response, { private: isPrivate, gated })
 }

@@ -2,10 +2,10 @@
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { namesIn, readText } from '../../disk/read.ts'
-import { writeAtomic } from '../../disk/replace.ts'
 import { unfinishedName } from '../../disk/unfinished.ts'
 import { parseJson } from './http.ts'
 import { checkName, isName, type RepoKind } from './names.ts'
+import { writePrivate } from './private.ts'
 import { Repository, type Commit, type Settings } from './repository.ts'
 
 const SETTINGS = 'repo.json'
@@ -57,7 +57,7 @@ export class Repositories {
 
   async save(repository: Repository, settings: Settings): Promise<void> {
     await this.#check()
-    await writeAtomic(join(repository.dir, SETTINGS), `${JSON.stringify(settings)}\n`)
+    await writePrivate(join(repository.dir, SETTINGS), `${JSON.stringify(settings)}\n`)
     repository.settings = settings
   }
 

@@ -5,10 +5,10 @@
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exists, namesIn, readText } from '../../disk/read.ts'
-import { writeAtomic } from '../../disk/replace.ts'
 import { gitBlobId, sha1 } from '../digest.ts'
 import { badRequest, parseJson, Refusal } from './http.ts'
 import { checkRef, COMMIT, type RepoKind } from './names.ts'
+import { writePrivate } from './private.ts'
 
 export interface Origin {
   readonly id: string
@@ -94,13 +94,13 @@ export class Repository {
   async putBlob(bytes: Uint8Array): Promise<string> {
     const oid = gitBlobId(bytes)
     const path = join(this.dir, 'blobs', oid)
-    if (!(await exists(path))) await writeAtomic(path, bytes)
+    if (!(await exists(path))) await writePrivate(path, bytes)
     return oid
   }
 
   #refPath(ref: string): string {
     const [, group, name] = /^refs\/(heads|tags|pr)\/(.+)$/.exec(ref) ?? []
-    if (group === undefined || name === undefined) throw badRequest(`"${ref}" is not a ref.`)
+    if (group === undefined || name === undefined) throw badRequest(`"${ref.slice(0, 100)}" is not a ref.`)
     return join(this.dir, 'refs', group, encodeURIComponent(checkRef(name)))
   }
 
@@ -110,7 +110,7 @@ export class Repository {
 
   async writeRef(ref: string, commit: string): Promise<void> {
     await this.#check()
-    await writeAtomic(this.#refPath(ref), `${commit}\n`)
+    await writePrivate(this.#refPath(ref), `${commit}\n`)
   }
 
   async deleteRef(ref: string): Promise<void> {
@@ -154,7 +154,7 @@ export class Repository {
   async writeCommit(commit: Commit): Promise<string> {
     const text = JSON.stringify(commit)
     const id = sha1(text)
-    await writeAtomic(join(this.dir, 'commits', id), text)
+    await writePrivate(join(this.dir, 'commits', id), text)
     return id
   }
 

@@ -11,9 +11,10 @@ import { makeFolder } from '../../disk/make-folder.ts'
 import { sweep } from '../../disk/unfinished.ts'
 import { sha256 } from '../digest.ts'
 import { systemClock } from '../retry.ts'
-import { Refusal, sendRefusal } from './http.ts'
+import { badRequest, Refusal, sendRefusal } from './http.ts'
 import { UPLOAD_SECONDS } from './limits.ts'
 import { refusalPage, wantsPage } from './pages/pages.ts'
+import { closeFolder, FOLDER_MODE } from './private.ts'
 import { Repositories } from './repositories.ts'
 import { route } from './routes.ts'
 
@@ -70,7 +71,17 @@ function originOf(request: IncomingMessage, bound: string): string {
     : /^[\w.-]+(:\d+)?$|^\[[0-9a-f:]+\](:\d+)?$/i.test(host)
   if (!sound) throw new Refusal(400, undefined, 'The Host header does not name this hub.')
   // Said by a server in front of this one that speaks TLS.
-  return `${request.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'}://${host}`
+  const origin = `${request.headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'}://${host}`
+  if (!URL.canParse(origin)) throw badRequest('The Host header does not name this hub.')
+  return origin
+}
+
+/** The address of a request: a path, `//x` too, or all of it as proxies are asked. */
+function addressOf(target: string, origin: string): URL {
+  const whole = target.startsWith('/') ? `${origin}${target}` : target
+  if (!/^https?:\/\/[^/]/i.test(whole) || !URL.canParse(whole)) throw badRequest('The address is not well formed.')
+  const { pathname, search } = new URL(whole)
+  return new URL(`${origin}${pathname}${search}`)
 }
 
 async function answer(
@@ -84,9 +95,9 @@ async function answer(
   const origin = originOf(request, bound)
   const { authorization } = request.headers
   limit(authorization === undefined ? (request.socket.remoteAddress ?? '') : sha256(authorization))
-  const url = new URL(request.url ?? '/', origin)
+  const url = addressOf(request.url ?? '/', origin)
   const account = accounts.identify(authorization)
-  const call: Call = { request, response, state, account, origin, rest: [], query: url.searchParams }
+  const call: Call = { request, response, state, account, origin, rest: [], url, query: url.searchParams }
   await route(call, url.pathname).catch((error: unknown) => {
     if (!(error instanceof Refusal) || response.headersSent || !wantsPage(call)) throw error
     refusalPage(call, error)
@@ -94,7 +105,8 @@ async function answer(
 }
 
 function fail(response: ServerResponse, error: unknown, onError: ((error: unknown) => void) | undefined): void {
-  if (!(error instanceof Refusal)) onError?.(error)
+  // A caller that left is no failure of the hub.
+  if (!(error instanceof Refusal) && !response.destroyed) onError?.(error)
   // Half an answer must not look like a whole one.
   if (response.headersSent || response.destroyed) response.destroy()
   else sendRefusal(response, error instanceof Refusal ? error : new Refusal(500, undefined, 'Internal error of the hub.'))
@@ -134,7 +146,7 @@ async function holdFolder(dir: string): Promise<Lock> {
  * @throws {HubError} `hub-server-listen` where the port or host cannot be had; `hub-server-busy` where another hub serves the folder
  */
 export async function startHub(options: HubOptions): Promise<Hub> {
-  await makeFolder(options.dir).catch((cause: unknown) => {
+  await makeFolder(options.dir, FOLDER_MODE).catch((cause: unknown) => {
     throw diskError(options.dir, cause)
   })
   const lock = await holdFolder(options.dir)
@@ -150,13 +162,15 @@ export async function startHub(options: HubOptions): Promise<Hub> {
 async function serve(options: HubOptions, lock: Lock): Promise<Hub> {
   const { dir, port = 0, host = '127.0.0.1', now = () => new Date() } = options
   await sweep(dir)
+  await closeFolder(dir)
   const accounts = await openAccounts(dir, options.tokens)
+  const report = (error: unknown): void => options.onError?.(error)
   const check = (): Promise<void> =>
     lock.check().catch((error: unknown) => {
-      options.onError?.(error)
+      report(error)
       throw new Refusal(503, undefined, 'Another hub has taken the folder of this one: nothing was changed.')
     })
-  const state: HubState = { repositories: new Repositories(dir, check), secret: randomBytes(32), now }
+  const state: HubState = { repositories: new Repositories(dir, check), secret: randomBytes(32), now, report }
   const limit = limiter(options, now)
   // An upload may take as long as its address lives; Node would cut it off after five minutes.
   const server = createServer({ requestTimeout: UPLOAD_SECONDS * 1000 }, (request, response) => {

@@ -1,7 +1,7 @@
 /** `/api/models/R/tree/REV/PATH` in pages, and `/api/models/R/paths-info/REV`. */
 import { openRepository, splitRevision, type Handler } from './call.ts'
 import { sha1 } from '../digest.ts'
-import { badRequest, readFormOrJson, Refusal, sendJson } from './http.ts'
+import { badRequest, countIn, flagOf, readFormOrJson, Refusal, sendJson } from './http.ts'
 import { TREE_PAGE } from './limits.ts'
 import { pointerOf, type Commit, type Entry, type Origin } from './repository.ts'
 
@@ -68,13 +68,13 @@ export const listTree: Handler = async (call, address) => {
     ...folders.filter(here).map((folder) => ({ path: folder.path, item: folderItem(folder, id, commit, expand) })),
     ...commit.entries.filter(here).map((entry) => ({ path: entry.path, item: fileItem(entry, id, commit, expand) })),
   ].toSorted((a, b) => (a.path < b.path ? -1 : 1))
-  const limit = Math.min(Number(call.query.get('limit') ?? TREE_PAGE) || TREE_PAGE, TREE_PAGE)
+  const limit = Math.min(countIn(call.query, 'limit', TREE_PAGE) || TREE_PAGE, TREE_PAGE)
   const cursor = call.query.get('cursor')
   const start = cursor === null ? 0 : items.findIndex((item) => item.path > Buffer.from(cursor, 'base64url').toString('utf8'))
   const page = start < 0 ? [] : items.slice(start, start + limit)
   const last = page.at(-1)
   const more = last !== undefined && start + limit < items.length
-  const next = new URL(call.request.url ?? '', call.origin)
+  const next = new URL(call.url)
   if (more) next.searchParams.set('cursor', Buffer.from(last.path).toString('base64url'))
   sendJson(
     call.response,
@@ -83,15 +83,18 @@ export const listTree: Handler = async (call, address) => {
   )
 }
 
+const isText = (path: unknown): path is string => typeof path === 'string'
+
 export const pathsInfo: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'read')
   const { commit: id } = await splitRevision(repository, call.rest)
   const commit = await repository.readCommit(id)
   const body = await readFormOrJson(call.request)
   const paths = body['paths']
-  if (!Array.isArray(paths) || paths.length > 1000) throw badRequest('"paths" must be a list of at most 1000 paths.')
-  const expand = body['expand'] === true
-  const wanted = new Set(paths.map((path) => String(path).replace(/\/$/, '')))
+  if (!Array.isArray(paths) || paths.length > 1000 || !paths.every(isText))
+    throw badRequest('"paths" must be a list of at most 1000 paths.')
+  const expand = flagOf(body, 'expand')
+  const wanted = new Set(paths.map((path) => path.replace(/\/$/, '')))
   const folders = foldersOf(commit.entries).filter(({ path }) => wanted.has(path))
   const files = commit.entries.filter(({ path }) => wanted.has(path))
   sendJson(

@@ -1,8 +1,10 @@
 /** `/api/models/R/preupload/BRANCH` and `/api/models/R/commit/BRANCH`: how a change arrives. */
 import { extname } from 'node:path'
 import { openRepository, type Call, type Handler, type RepoAddress } from './call.ts'
+import { findNameConflict } from '../../../src/prompt/file-names.ts'
 import { gitBlobIdOf } from '../digest.ts'
-import { badRequest, isObject, parseJson, readBody, readObject, Refusal, sendJson, type JsonObject } from './http.ts'
+import { CARD, checkCard, readCard } from './cards.ts'
+import { badRequest, countOf, isObject, parseJson, readBody, readObject, Refusal, sendJson, textOf, type JsonObject } from './http.ts'
 import { COMMIT_BODY_BYTES, INLINE_FILE_BYTES, REGULAR_FILE_BYTES, REPO_FILES } from './limits.ts'
 import { checkPath, checkRef, SHA256 } from './names.ts'
 import { lfsEntry, type Commit, type Entry, type Repository } from './repository.ts'
@@ -26,9 +28,9 @@ function byLfs(path: string, size: number, sample: Uint8Array): boolean {
 
 async function modeOf(call: Call, repository: Repository, entries: readonly Entry[], file: JsonObject): Promise<object> {
   const path = checkPath(file['path'])
-  const size = Number(file['size'])
+  const size = countOf(file, 'size')
   const inline = isPython(call) && size <= INLINE_FILE_BYTES
-  const lfs = !inline && byLfs(path, size, Buffer.from(String(file['sample'] ?? ''), 'base64'))
+  const lfs = !inline && byLfs(path, size, Buffer.from(textOf(file, 'sample', ''), 'base64'))
   const old = entries.find((entry) => entry.path === path)
   const oid = old === undefined ? undefined : await idFor(repository, old, lfs)
   return { path, uploadMode: lfs ? 'lfs' : 'regular', shouldIgnore: false, oid }
@@ -45,7 +47,8 @@ export const preupload: Handler = async (call, address) => {
   const body = await readObject(call.request)
   const head = await repository.need(branchOf(call))
   const { entries } = await repository.readCommit(head)
-  const files = Array.isArray(body['files']) ? body['files'].filter(isObject) : []
+  const files: unknown = body['files'] ?? []
+  if (!Array.isArray(files) || !files.every(isObject)) throw badRequest('"files" must be a list of { path, size, sample }.')
   const answers = await Promise.all(files.map((file) => modeOf(call, repository, entries, file)))
   sendJson(call.response, { commitOid: head, files: answers })
 }
@@ -77,20 +80,20 @@ function parseCommit(text: string): { header: JsonObject; operations: Operation[
 /** A file that the operation adds. */
 async function added(repository: Repository, { key, value }: Operation, entries: ReadonlyMap<string, Entry>): Promise<Entry> {
   const path = checkPath(value['path'])
-  if (typeof value['oldPath'] === 'string') {
-    const old = entries.get(value['oldPath'])
-    if (old === undefined) throw new Refusal(404, 'EntryNotFound', `${value['oldPath']} does not exist.`)
+  const from = textOf(value, 'oldPath', '')
+  if (from !== '') {
+    const old = entries.get(from)
+    if (old === undefined) throw new Refusal(404, 'EntryNotFound', `${from.slice(0, 200)} does not exist.`)
     const { since: _, ...moved } = old
     return { ...moved, path }
   }
   if (key === 'lfsFile') {
-    const oid = String(value['oid'])
+    const oid = textOf(value, 'oid')
     const size = SHA256.test(oid) ? await repository.lfsSize(oid) : undefined
     if (size === undefined) throw badRequest(`The LFS object of ${path} was not uploaded.`)
     return lfsEntry(path, oid, size)
   }
-  if (typeof value['content'] !== 'string') throw badRequest(`${path} has no content.`)
-  const bytes = Buffer.from(value['content'], value['encoding'] === 'base64' ? 'base64' : 'utf8')
+  const bytes = Buffer.from(textOf(value, 'content'), textOf(value, 'encoding', 'utf-8') === 'base64' ? 'base64' : 'utf8')
   return { path, oid: await repository.putBlob(bytes), size: bytes.length }
 }
 
@@ -107,23 +110,40 @@ async function applyAll(repository: Repository, commit: Commit, head: string, op
       const path = checkPath(value['path'])
       if (!entries.delete(path)) throw new Refusal(404, 'EntryNotFound', `A file with this name doesn't exist: ${path}`)
     } else if (key === 'deletedFolder') {
-      const prefix = `${checkPath(String(value['path']).replace(/\/$/, ''))}/`
+      const prefix = `${checkPath(textOf(value, 'path').replace(/\/$/, ''))}/`
       for (const path of entries.keys()) if (path.startsWith(prefix)) entries.delete(path)
     } else {
-      throw badRequest(`"${key}" is not an operation.`)
+      throw badRequest(`"${key.slice(0, 100)}" is not an operation.`)
     }
   }
   if (entries.size > REPO_FILES) throw badRequest(`A repository holds at most ${REPO_FILES} files.`)
   return [...entries.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1))
 }
 
-async function nextPullRequest(repository: Repository): Promise<string> {
-  const numbers = (await repository.refs('pr')).map(({ name }) => Number(name))
-  return `refs/pr/${Math.max(0, ...numbers) + 1}`
+/** What a repository may not hold: names that cannot lie side by side, and a card that says nothing a list can show. */
+async function checkChange(repository: Repository, before: readonly Entry[], after: readonly Entry[]): Promise<void> {
+  const known = new Map(before.map((entry) => [entry.path, entry.oid]))
+  const fresh = after.filter(({ path, oid }) => known.get(path) !== oid)
+  const paths = fresh.map(({ path }) => path).filter((path) => !known.has(path))
+  const conflict =
+    paths.length === 0 ? undefined : findNameConflict([...after.map(({ path }) => path).filter((path) => known.has(path)), ...paths])
+  // Of what lay there before this rule, nothing new is to blame.
+  if (conflict && paths.some((path) => path === conflict.path || path.startsWith(`${conflict.path}/`))) {
+    throw badRequest(`This commit cannot be kept: ${conflict.words}. Choose another name.`)
+  }
+  const card = fresh.find(({ path }) => path === CARD)
+  if (card === undefined) return
+  const { errors } = checkCard(await readCard(repository, card))
+  if (errors.length > 0) throw badRequest(`Invalid metadata in ${CARD}: ${errors.join('; ')}`)
 }
 
-function checkParent(parent: unknown, head: string): void {
-  if (parent === undefined || parent === null || parent === '' || parent === head) return
+async function nextPullRequest(repository: Repository): Promise<string> {
+  const numbers = (await repository.refs('pr')).map(({ name }) => Number(name))
+  return `refs/pr/${numbers.reduce((most, number) => Math.max(most, number), 0) + 1}`
+}
+
+function checkParent(parent: string, head: string): void {
+  if (parent === '' || parent === head) return
   throw new Refusal(412, undefined, 'A commit has happened since. Please refresh and try again.')
 }
 
@@ -134,13 +154,14 @@ export const commit: Handler = async (call, address: RepoAddress) => {
   const asPullRequest = call.query.get('create_pr') === '1'
   const done = await repository.exclusive(async () => {
     const head = await repository.need(branch)
-    if (!asPullRequest) checkParent(header['parentCommit'], head)
+    if (!asPullRequest) checkParent(textOf(header, 'parentCommit', ''), head)
     const base = await repository.readCommit(head)
     const entries = await applyAll(repository, base, head, operations)
+    await checkChange(repository, base.entries, entries)
     const id = await repository.writeCommit({
       parent: head,
-      title: String(header['summary']).slice(0, 500),
-      message: String(header['description'] ?? '').slice(0, 10_000),
+      title: textOf(header, 'summary').slice(0, 500),
+      message: textOf(header, 'description', '').slice(0, 10_000),
       author: call.account?.name ?? 'local',
       date: call.state.now().toISOString(),
       entries,

@@ -1,16 +1,15 @@
 /** The local hub for people: a list to browse, a repository's card, its files. Pages without scripts; strangers' text is escaped or shown as text. */
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { readCardData } from '../../../../src/card/front-matter.ts'
+import { splitCard } from '../../../../src/card/front-matter.ts'
 import { cardTags, formatPage, html, STYLE } from '../../../../src/card/page.ts'
-import { actsFor } from '../accounts.ts'
 import { openRepository, passGate, splitRevision, type Call, type Handler, type RepoAddress } from '../call.ts'
-import type { JsonObject, Refusal } from '../http.ts'
-import { describe } from '../info.ts'
+import { CARD, checkCard, readCard } from '../cards.ts'
+import { countIn, type JsonObject, type Refusal } from '../http.ts'
+import { describeAll } from '../info.ts'
+import { BODY_CHARACTERS } from '../limits.ts'
+import type { PromptLines } from '../prompts.ts'
 import type { Commit, Repository } from '../repository.ts'
 
-/** Largest card that is shown as a page, bytes. */
-const CARD_BYTES = 1 << 20
 /** Repositories of one page. */
 const PAGE = 50
 /** Files of one listing; more are told of. */
@@ -41,8 +40,12 @@ const sizeText = (bytes: number): string =>
 const texts = (value: unknown): string[] =>
   (Array.isArray(value) ? value : [value]).filter((item): item is string => typeof item === 'string')
 
+/** Of our own making: the date of the commit. */
+const changed = ({ info }: Pick<Listed, 'info'>): string => info['lastModified'] as string
+
 interface Listed {
   readonly info: JsonObject
+  readonly lines: PromptLines
   readonly bases: readonly string[]
   readonly task: string
 }
@@ -50,16 +53,17 @@ interface Listed {
 /** What the caller may see, newest change first. */
 async function visible(call: Call): Promise<Listed[]> {
   const found: Listed[] = []
-  for await (const repository of call.state.repositories.all('models')) {
-    const owner = repository.settings.id.split('/')[0] ?? ''
-    if (repository.settings.private && !actsFor(call.account, owner)) continue
-    const head = await repository.resolve('main')
-    if (head === undefined) continue
-    const info = await describe(repository, head, false)
+  for await (const { info, lines } of describeAll(call, 'models')) {
     const card = info['cardData'] as JsonObject
-    found.push({ info, bases: texts(card['base_model']), task: typeof info['pipeline_tag'] === 'string' ? info['pipeline_tag'] : '' })
+    const bases = texts(card['base_model'])
+    found.push({
+      info,
+      lines,
+      bases: bases.length > 0 || lines.base === undefined ? bases : [lines.base],
+      task: typeof info['pipeline_tag'] === 'string' ? info['pipeline_tag'] : '',
+    })
   }
-  return found.toSorted((a, b) => (String(a.info['lastModified']) < String(b.info['lastModified']) ? 1 : -1))
+  return found.toSorted((a, b) => (changed(a) < changed(b) ? 1 : -1))
 }
 
 const choice = (name: string, label: string, values: readonly string[], chosen: string): string =>
@@ -69,11 +73,17 @@ const choice = (name: string, label: string, values: readonly string[], chosen: 
     .map((value) => `<option value="${html(value)}"${value === chosen ? ' selected' : ''}>${html(value.slice(0, 100))}</option>`)
     .join('')}</select></label>`
 
-function itemOf({ info }: Listed): string {
-  const id = String(info['id'])
-  const date = String(info['lastModified']).slice(0, 10)
+/** A prompt as people choose one: what it does, on which base, how well. */
+function itemOf({ info, lines }: Listed): string {
+  const id = info['id'] as string
   const secret = info['private'] === true ? ' · private' : ''
-  return `<li><a href="/${path(id)}"><b>${html(id)}</b></a> <span class="soft">${html(date)}${secret}</span>${cardTags(info['cardData'] as JsonObject)}</li>`
+  const { task, base, result } = lines
+  const facts = [
+    ...(base === undefined ? [] : [`for <code>${html(base)}</code>`]),
+    ...(result === undefined ? [] : [`<b>${html(result)}</b>`]),
+  ]
+  return `<li><a href="/${path(id)}"><b>${html(id)}</b></a> <span class="soft">${html(changed({ info }).slice(0, 10))}${secret}</span>
+${task === undefined ? '' : `<p>${html(task)}</p>`}${facts.length === 0 ? '' : `<p>${facts.join(', ')}</p>`}${cardTags(info['cardData'] as JsonObject)}</li>`
 }
 
 /** `/`: repositories by name, base and task. */
@@ -84,9 +94,9 @@ export async function browse(call: Call): Promise<void> {
     (item) =>
       (base === '' || item.bases.includes(base)) &&
       (task === '' || item.task === task) &&
-      String(item.info['id']).toLowerCase().includes(search.toLowerCase()),
+      (item.info['id'] as string).toLowerCase().includes(search.toLowerCase()),
   )
-  const from = Math.max(0, Math.trunc(Number(call.query.get('from'))) || 0)
+  const from = countIn(call.query, 'from', 0)
   const next = new URLSearchParams({ base, task, search, from: String(from + PAGE) }).toString()
   const body = `<header><h1>Hub</h1></header>
 <main>
@@ -119,8 +129,15 @@ ${from + PAGE < chosen.length ? `<a href="/?${html(next)}">More</a>` : ''}
 }
 
 async function cardOf(repository: Repository, commit: Commit): Promise<string> {
-  const entry = commit.entries.find((item) => item.path === 'README.md')
-  return entry === undefined || entry.size > CARD_BYTES ? '' : readFile(repository.blobPath(entry), 'utf8')
+  const entry = commit.entries.find((item) => item.path === CARD)
+  return entry === undefined ? '' : readCard(repository, entry)
+}
+
+/** The start of a long text, up to the end of a line. */
+function startOf(body: string): string {
+  if (body.length <= BODY_CHARACTERS) return body
+  const end = body.lastIndexOf('\n', BODY_CHARACTERS)
+  return body.slice(0, end > 0 ? end : BODY_CHARACTERS)
 }
 
 const link = (name: string, to: string, on: boolean): string => (on ? `<b>${name}</b>` : `<a href="${html(to)}">${name}</a>`)
@@ -141,15 +158,24 @@ export const cardPage: Handler = async (call, address) => {
   const id = await repository.need('main')
   const card = await cardOf(repository, await repository.readCommit(id))
   // Loaded at the first page: tests and machines that only push and pull never need it.
-  const { cardHtml } = await import('../../../../src/card/markdown.ts')
+  const { bodyHtml } = await import('../../../../src/card/markdown.ts')
   const file = `${addressOf(address)}/resolve/${id}/`
-  const body = cardHtml(card, { address: (target) => (inside(target) ? `${file}${target.replace(/^\.\//, '')}` : undefined) })
+  const { body } = splitCard(card)
+  const start = startOf(body)
+  const { data, errors, warnings } = checkCard(card)
+  const shown = bodyHtml(start, { address: (target) => (inside(target) ? `${file}${target.replace(/^\.\//, '')}` : undefined) })
+  const cut =
+    start.length < body.length
+      ? [`the card is longer than is shown here: <a href="${html(`${file}${CARD}`)}">${CARD}</a> holds all of it`]
+      : []
+  // That a card says nothing about itself is no news on its own page.
+  const notes = [...errors, ...warnings.filter(() => card !== '' && body.length < card.length)].map((note) => html(note.replace(/\.$/, '')))
   sendPage(
     call,
     `${address.owner}/${address.name}`,
-    `<header>${heading(address, 'card', 'main')}${cardTags(readCardData(card))}</header>
+    `<header>${heading(address, 'card', 'main')}${cardTags(data)}</header>
 <main>
-${card === '' ? '<p class="soft">This repository has no card.</p>' : body}
+${[...notes, ...cut].map((note) => `<p class="soft">${note}.</p>\n`).join('')}${card === '' ? '<p class="soft">This repository has no card.</p>' : shown}
 </main>`,
   )
 }

@@ -79,6 +79,17 @@ function checkLevels(yaml: string, place: YamlPlace): void {
   }
 }
 
+/** A text of nothing but mistakes makes as many errors; their stacks would take most of the time. */
+function withoutStacks<T>(work: () => T): T {
+  const before = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return work()
+  } finally {
+    Error.stackTraceLimit = before
+  }
+}
+
 /**
  * YAML as the library's document, comments and all, where it is sound.
  * @throws {FormatError} `card-yaml` with the line, `card-yaml-size`
@@ -92,7 +103,7 @@ export function parseYaml(yaml: string, place: YamlPlace = { line: 1 }): Documen
   }
   checkLevels(yaml, place)
   // Its own check of keys compares each with each; plainOf does it in one walk.
-  const document = parseDocument(yaml, { prettyErrors: false, uniqueKeys: false, logLevel: 'error' })
+  const document = withoutStacks(() => parseDocument(yaml, { prettyErrors: false, uniqueKeys: false, logLevel: 'error' }))
   const [error] = document.errors
   if (error) refuse(yaml, place, error.pos[0], error.message.split('\n')[0] ?? '', ADVICE[error.code])
   return document

@@ -154,7 +154,7 @@ export interface Described {
 /** Every repository that the caller may see and that can be read: one that cannot be hides no other. */
 export async function* describeAll(call: Call, kind: RepoKind): AsyncGenerator<Described> {
   for await (const repository of call.state.repositories.all(kind)) {
-    const owner = repository.settings.id.split('/')[0] ?? ''
+    const [owner = '', name = ''] = repository.settings.id.split('/')
     if (repository.settings.private && !actsFor(call.account, owner)) continue
     try {
       const head = await repository.resolve('main')
@@ -163,7 +163,8 @@ export async function* describeAll(call: Call, kind: RepoKind): AsyncGenerator<D
       const { lines } = await saidBy(repository, head, await repository.readCommit(head))
       yield { info, lines }
     } catch (error) {
-      call.state.report(error)
+      // One that was deleted meanwhile is only gone.
+      if ((await call.state.repositories.find(kind, owner, name)) === repository) call.state.report(error)
     }
   }
 }

@@ -25,12 +25,12 @@ const REF_LETTERS = 170
 
 /** A branch or tag, as git allows and a little less. */
 export function checkRef(text: string): string {
+  if (!/^[\w][\w./-]*$/.test(text) || /\.\.|\/\/|\/\.|\.lock(\/|$)|[./]$/.test(text) || COMMIT.test(text)) {
+    throw badRequest(`"${text.slice(0, 100)}" is not a valid name of a branch or tag.`)
+  }
   // As a file's name it is encoded, and the name of the file that is written first has an ending: 255 letters are all there is.
   if (encodeURIComponent(text).length > REF_LETTERS) {
     throw badRequest(`"${text.slice(0, 100)}…" is too long for a branch or tag: at most ${REF_LETTERS} letters, and "/" counts as three.`)
-  }
-  if (!/^[\w][\w./-]{0,199}$/.test(text) || /\.\.|\/\/|\/\.|\.lock(\/|$)|[./]$/.test(text) || COMMIT.test(text)) {
-    throw badRequest(`"${text.slice(0, 100)}" is not a valid name of a branch or tag.`)
   }
   return text
 }
@@ -40,7 +40,7 @@ export function checkPath(path: unknown): string {
   const text = typeof path === 'string' ? path : ''
   const parts = text.split('/')
   // oxlint-disable-next-line no-control-regex -- control characters are what is refused
-  const bad = text.length > 1024 || /[\\\u0000-\u001f\u007f]/.test(text)
+  const bad = text.length > 1024 || /[\\\u0000-\u001f\u007f]|\p{Surrogate}/u.test(text)
   if (bad || parts.some((part) => part === '' || part === '.' || part === '..' || part.toLowerCase() === '.git' || part.length > 255)) {
     throw badRequest(`"${text.slice(0, 100)}" is not a path inside a repository.`)
   }

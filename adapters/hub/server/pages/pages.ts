@@ -32,7 +32,9 @@ function sendPage(call: Call, title: string, body: string, status = 200): void {
   call.response.end(call.request.method === 'HEAD' ? undefined : bytes)
 }
 
-const path = (...parts: readonly string[]): string => parts.map((part) => part.split('/').map(encodeURIComponent).join('/')).join('/')
+/** Half of a character, in a name from before such were refused, has no address. */
+const encoded = (part: string): string => encodeURIComponent(part.replace(/\p{Surrogate}/gu, '\ufffd'))
+const path = (...parts: readonly string[]): string => parts.map((part) => part.split('/').map(encoded).join('/')).join('/')
 const kindPrefix = (address: RepoAddress): string => (address.kind === 'datasets' ? '/datasets/' : '/')
 const addressOf = (address: RepoAddress): string => kindPrefix(address) + path(address.owner, address.name)
 const sizeText = (bytes: number): string =>

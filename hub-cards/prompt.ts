@@ -18,109 +18,6 @@ A soft prompt of {{ length }} virtual tokens for the frozen {{ base }}{% if task
 {% endif %}
 <!-- /soft-prompts:summary -->
 
-<!-- soft-prompts:use -->
-## How to use
-
-In JavaScript, with [soft-prompts](https://www.npmjs.com/package/soft-prompts) and transformers.js:
-
-\`\`\`js
-import { loadPrompted } from 'soft-prompts/transformers'
-
-const pipe = await loadPrompted({{ prompt_ref }}{{ base_option }})
-{% if classifies %}
-console.log(await pipe.classify({{ input }}))
-{% else %}
-console.log(await pipe({{ input }}))
-{% endif %}
-\`\`\`
-
-{% if repo_ref and onnx %}
-In a web page, in a module that Vite or another bundler builds; it takes prompt and base from the Hub:
-
-\`\`\`js
-import { loadPrompted } from 'soft-prompts/transformers'
-
-const pipe = await loadPrompted({{ prompt_ref }}, { device: 'wasm' }) // or 'webgpu'
-{% if classifies %}
-document.body.append(JSON.stringify(await pipe.classify({{ input }})))
-{% else %}
-document.body.append(JSON.stringify(await pipe({{ input }})))
-{% endif %}
-\`\`\`
-
-{% endif %}
-{% if repo_ref and named %}
-With onnxruntime alone, on the base model's stock encoder file (any runtime that runs it will do):
-
-\`\`\`js
-import * as ort from 'onnxruntime-node'
-import { openPrompt, pullRepository } from 'soft-prompts/node'
-import { openPromptedSession } from 'soft-prompts/onnxruntime'
-
-const encoder = await openPromptedSession(ort, 'onnx/encoder_model.onnx')
-const { dir } = await pullRepository({ repo: {{ repo_ref }} })
-encoder.bank.add({{ prompt_name }}, await openPrompt(dir))
-const ids = BigInt64Array.of(100n, 200n, 1n) // of the base's tokenizer
-const mask = new BigInt64Array(ids.length).fill(1n)
-const feeds = encoder.join(
-  { input_ids: new ort.Tensor('int64', ids, [1, ids.length]), attention_mask: new ort.Tensor('int64', mask, [1, ids.length]) },
-  {{ prompt_name }},
-)
-const { last_hidden_state } = await encoder.run(feeds)
-console.log(last_hidden_state.dims)
-\`\`\`
-
-{% endif %}
-{% if named %}
-In Python with transformers, five lines and no PEFT:
-
-\`\`\`python
-import torch
-{% if repo_ref %}
-from huggingface_hub import hf_hub_download
-{% endif %}
-from safetensors.torch import load_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
-tokenizer, model = AutoTokenizer.from_pretrained({{ base_ref }}), AutoModelForSeq2SeqLM.from_pretrained({{ base_ref }})
-prompt = load_file({% if repo_ref %}hf_hub_download({{ repo_ref }}, "adapter_model.safetensors"){% else %}{{ adapter_ref }}{% endif %})["prompt_embeddings"][:{{ length }}]
-embedded = model.get_input_embeddings()(tokenizer({{ python_input }}, return_tensors="pt").input_ids)
-answer = model.generate(inputs_embeds=torch.cat([prompt[None].to(model.dtype), embedded], dim=1), max_new_tokens={{ max_tokens }})
-print(tokenizer.decode(answer[0], skip_special_tokens=True))
-\`\`\`
-
-With PEFT 0.21.0 and transformers 5.18.0, the versions it was run with; that transformers has renamed a hook which this PEFT reads:
-
-\`\`\`python
-from peft import PeftModel
-from transformers import AutoTokenizer, T5ForConditionalGeneration as T5
-
-if not hasattr(T5, "_prepare_encoder_decoder_kwargs_for_generation"):
-    T5._prepare_encoder_decoder_kwargs_for_generation = T5._prepare_text_encoder_decoder_kwargs_for_generation
-tokenizer = AutoTokenizer.from_pretrained({{ base_ref }})
-model = PeftModel.from_pretrained(T5.from_pretrained({{ base_ref }}), {{ prompt_ref }})
-answer = model.generate(**tokenizer({{ python_input }}, return_tensors="pt"), max_new_tokens={{ max_tokens }})
-print(tokenizer.decode(answer[0], skip_special_tokens=True))
-\`\`\`
-{% else %}
-The adapter does not name its base model: give it as \`base\`.
-{% endif %}
-<!-- /soft-prompts:use -->
-
-<!-- soft-prompts:io -->
-## Input and output
-
-{% if template %}
-The input is written as {{ template }}, where names in braces are fields of a row.
-{% else %}
-The input is given to the model as it is.
-{% endif %}
-{% if classifies %}
-
-The prompt answers with one of: {{ labels }}.
-{% endif %}
-<!-- /soft-prompts:io -->
-
 {% if metrics %}
 <!-- soft-prompts:results -->
 ## Results
@@ -141,6 +38,129 @@ The prompt is that of step {{ best_step }}.
 <!-- /soft-prompts:results -->
 
 {% endif %}
+<!-- soft-prompts:use -->
+## How to use
+
+In JavaScript, with [soft-prompts](https://www.npmjs.com/package/soft-prompts) and transformers.js:
+
+\`\`\`js
+import { loadPrompted } from 'soft-prompts/transformers'
+
+const pipe = await loadPrompted({{ prompt_ref }}{{ base_option }})
+{% if classifies %}
+console.log(await pipe.classify({{ input }}))
+{% else %}
+console.log(await pipe({{ input }}))
+{% endif %}
+\`\`\`
+
+{% if repo_ref and onnx %}
+<details><summary>In a web page</summary>
+
+In a module that Vite or another bundler builds; it takes prompt and base from the Hub:
+
+\`\`\`js
+import { loadPrompted } from 'soft-prompts/transformers'
+
+const pipe = await loadPrompted({{ prompt_ref }}, { device: 'wasm' }) // or 'webgpu'
+{% if classifies %}
+document.body.append(JSON.stringify(await pipe.classify({{ input }})))
+{% else %}
+document.body.append(JSON.stringify(await pipe({{ input }})))
+{% endif %}
+\`\`\`
+
+</details>
+
+{% endif %}
+{% if repo_ref and named %}
+<details><summary>With onnxruntime alone</summary>
+
+On the base model's stock encoder file; any runtime that runs it will do:
+
+\`\`\`js
+import * as ort from 'onnxruntime-node'
+import { openPrompt, pullRepository } from 'soft-prompts/node'
+import { openPromptedSession } from 'soft-prompts/onnxruntime'
+
+const encoder = await openPromptedSession(ort, 'onnx/encoder_model.onnx')
+const { dir } = await pullRepository({ repo: {{ repo_ref }} })
+encoder.bank.add({{ prompt_name }}, await openPrompt(dir))
+const ids = BigInt64Array.of(100n, 200n, 1n) // of the base's tokenizer
+const mask = new BigInt64Array(ids.length).fill(1n)
+const feeds = encoder.join(
+  { input_ids: new ort.Tensor('int64', ids, [1, ids.length]), attention_mask: new ort.Tensor('int64', mask, [1, ids.length]) },
+  {{ prompt_name }},
+)
+const { last_hidden_state } = await encoder.run(feeds)
+console.log(last_hidden_state.dims)
+\`\`\`
+
+</details>
+
+{% endif %}
+{% if named %}
+<details><summary>In Python, with transformers alone</summary>
+
+\`\`\`python
+import torch
+{% if repo_ref %}
+from huggingface_hub import hf_hub_download
+{% endif %}
+from safetensors.torch import load_file
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+tokenizer, model = AutoTokenizer.from_pretrained({{ base_ref }}), AutoModelForSeq2SeqLM.from_pretrained({{ base_ref }})
+prompt = load_file({% if repo_ref %}hf_hub_download({{ repo_ref }}, "adapter_model.safetensors"){% else %}{{ adapter_ref }}{% endif %})["prompt_embeddings"][:{{ length }}]
+embedded = model.get_input_embeddings()(tokenizer({{ python_input }}, return_tensors="pt").input_ids)
+answer = model.generate(inputs_embeds=torch.cat([prompt[None].to(model.dtype), embedded], dim=1), max_new_tokens={{ max_tokens }})
+print(tokenizer.decode(answer[0], skip_special_tokens=True))
+\`\`\`
+
+</details>
+
+<details><summary>In Python, with PEFT</summary>
+
+Run with PEFT 0.21.0 and transformers 5.18.0. This transformers has renamed a hook which this PEFT reads: with these versions the lines that the Hub shows under "Use this model" end with an AttributeError, and these do not:
+
+\`\`\`python
+from peft import PeftModel
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+base_model = AutoModelForSeq2SeqLM.from_pretrained({{ base_ref }})
+kind = type(base_model)
+if not hasattr(kind, "_prepare_encoder_decoder_kwargs_for_generation"):
+    kind._prepare_encoder_decoder_kwargs_for_generation = kind._prepare_text_encoder_decoder_kwargs_for_generation
+model = PeftModel.from_pretrained(base_model, {{ prompt_ref }})
+tokenizer = AutoTokenizer.from_pretrained({{ base_ref }})
+answer = model.generate(**tokenizer({{ python_input }}, return_tensors="pt"), max_new_tokens={{ max_tokens }})
+print(tokenizer.decode(answer[0], skip_special_tokens=True))
+\`\`\`
+
+</details>
+{% if base_is_folder %}
+
+The base {{ base }} was a folder, not a repository of the Hub: these lines, and those that the Hub shows, find it only where such a folder is.
+{% endif %}
+{% else %}
+The adapter does not name its base model: give it as \`base\`.
+{% endif %}
+<!-- /soft-prompts:use -->
+
+<!-- soft-prompts:io -->
+## Input and output
+
+{% if template %}
+The input is written as {{ template }}, where names in braces are fields of a row.
+{% else %}
+The input is given to the model as it is.
+{% endif %}
+{% if classifies %}
+
+The prompt answers with one of: {{ labels }}.
+{% endif %}
+<!-- /soft-prompts:io -->
+
 {% if recipe or data_rows %}
 <!-- soft-prompts:training -->
 ## Training

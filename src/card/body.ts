@@ -98,6 +98,9 @@ function keptSections(body: string): string {
 /** Text of others between two sections; what lay around a section that went closes up. */
 const joined = (before: string, after: string): string => (/^\s*$/.test(after) ? before : before + after)
 
+/** Whether a person wrote nothing in it. */
+const isOurs = ({ name, text }: Part): boolean => name !== undefined || text.trim() === ''
+
 /**
  * Puts newly made sections in the place of the old ones. A section that is new goes behind the one before it; one that is gone is removed;
  * everything else stays.
@@ -112,6 +115,12 @@ export function mergeBody(made: string, existing: string): string {
   if (known.size === 0) {
     const kept = keptSections(existing)
     return kept === '' ? made : `${made.trimEnd()}\n\n${kept}\n`
+  }
+  const [first, last] = [old.findIndex(({ name }) => name !== undefined), old.findLastIndex(({ name }) => name !== undefined)]
+  // Nothing of a person's stands between them: in today's order, with what is new in its place.
+  if (old.slice(first, last).every(isOurs)) {
+    const [before, after] = [old.slice(0, first), old.slice(last + 1)].map((parts) => parts.map(({ text }) => text).join(''))
+    return `${before}${fresh.map(format).join('\n\n')}\n${after}`
   }
   const written = new Set<string>()
   let merged = ''

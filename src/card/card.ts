@@ -215,6 +215,7 @@ export function templateValues(facts: CardFacts): Record<string, unknown> {
     adapter_ref: literal(`${place}/adapter_model.safetensors`),
     // A base that is no Hub id was a folder: the same has to be given again.
     base_option: named && isOnHub(base) ? '' : `, { base: ${literal(named ? `./${base.id}` : './t5')} }`,
+    base_is_folder: named && !isOnHub(base),
     repo_ref: repo === undefined ? '' : literal(repo),
     base_ref: literal(base.id),
     input: example.call,

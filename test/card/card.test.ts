@@ -125,6 +125,30 @@ describe('renderCard', () => {
     expect(renderCard({ ...unknown, manifest: named }, promptCard)).toContain('In a web page')
   })
 
+  it('shows results before code, and the code of one language; the others are folded', () => {
+    const { body } = splitCard(renderCard(facts, promptCard))
+    expect(body.indexOf('**88.5 %')).toBeLessThan(body.indexOf('## Results'))
+    expect(body.indexOf('## Results')).toBeLessThan(body.indexOf('```'))
+    const open = body.replace(/^<details>[\s\S]*?^<\/details>$/gm, '')
+    expect(open.match(/^```\w+$/gm)).toEqual(['```js', '```sh', '```bibtex'])
+    expect(body.match(/^<details><summary>.*$/gm)).toHaveLength(4)
+    const page = cardHtml(body)
+    expect([page.match(/<details>/g)?.length, page.match(/<\/details>/g)?.length]).toEqual([4, 4])
+    expect(page).toContain('<details><summary>In Python, with PEFT</summary>')
+  })
+
+  it('written before sections had this order, it gets it, unless a person wrote between them', () => {
+    const card = renderCard(facts, promptCard)
+    const block = (name: string): string =>
+      new RegExp(`<!-- soft-prompts:${name} -->[^]*<!-- /soft-prompts:${name} -->\\n`).exec(card)?.[0] ?? ''
+    const [results, use] = [block('results'), block('use')]
+    const before = card.replace(`${results}\n${use}`, `${use}\n${results}`)
+    expect(before).not.toBe(card)
+    expect(renderCard(facts, promptCard, before)).toBe(card)
+    const between = before.replace(use, `${use}\nMine.\n`)
+    expect(renderCard(facts, promptCard, between)).toBe(between)
+  })
+
   it('rendering again changes nothing', () => {
     const card = renderCard(facts, promptCard)
     expect(renderCard(facts, promptCard, card)).toBe(card)
@@ -184,7 +208,7 @@ const hostile = (attack: string): CardFacts => ({
 // Fenced and inline code shows everything as it is; what is left is Markdown that is obeyed.
 const obeyed = (body: string): string => body.replace(/^```[\s\S]*?^```$/gm, '').replace(/(?<![\\`])(`+)(?!`)[^\n]*?(?<!`)\1(?!`)/g, '')
 
-const PAGE_TAGS = new Set('h1 h2 p strong em code pre ul li a img table thead tbody tr th td div br'.split(' '))
+const PAGE_TAGS = new Set('h1 h2 p strong em code pre ul li a img table thead tbody tr th td div br details summary'.split(' '))
 
 describe('hostile facts', () => {
   const attacks = [
@@ -214,13 +238,13 @@ describe('hostile facts', () => {
     expect(card.length).toBeLessThan(40_000)
     expect(checkCardData(readCardData(card, true))).toEqual([])
     expect(readCardData(card)).not.toHaveProperty('license')
-    const rest = obeyed(body).replace(/^<!-- \/?soft-prompts:[a-z]+ -->$/gm, '')
+    const rest = obeyed(body).replace(/^(?:<!-- \/?soft-prompts:[a-z]+ -->|<details><summary>[\w ,]+<\/summary>|<\/details>)$/gm, '')
     expect(rest).not.toMatch(/<[a-z!/]/i)
     expect(rest).not.toContain('evil.example/track.png)')
     expect(rest.match(/(?<!\\)\]\([^)]*\)/g)).toEqual(['](https://www.npmjs.com/package/soft-prompts)', '](loss.svg)'])
     expect(body.match(/^#+ .+$/gm)?.map((line) => line.replace(/^# .+/, '# title'))).toEqual([
       '# title',
-      ...['How to use', 'Input and output', 'Results', 'Training'].map((title) => `## ${title}`),
+      ...['Results', 'How to use', 'Input and output', 'Training'].map((title) => `## ${title}`),
       // A text that a card cannot show whole is no command to repeat.
       ...(attack === flat(attack) ? ['## Train it again'] : []),
       ...['Nearest words', 'Where it fails', 'Limits', 'Citation'].map((title) => `## ${title}`),

@@ -91,7 +91,7 @@ afterAll(async () => {
 })
 
 const TAGS = new Set(
-  `!doctype html head meta title style body header main footer nav form label input select option button span b h1 h2 p strong em code pre ul ol li a img table thead tbody tr th td div br`.split(
+  `!doctype html head meta title style body header main footer nav form label input select option button span b h1 h2 p strong em code pre ul ol li a img table thead tbody tr th td div br details summary`.split(
     ' ',
   ),
 )

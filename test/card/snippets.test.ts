@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { createRepo, uploadFiles } from '@huggingface/hub'
+import { MODEL_LIBRARIES_UI_ELEMENTS, type ModelData } from '@huggingface/tasks'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { writePromptFolder } from '../../adapters/artifact/folder.ts'
 import { renderCardFiles } from '../../adapters/compose/card.ts'
@@ -171,6 +172,24 @@ describe.skipIf(!hasPython('torch', 'transformers', 'huggingface_hub'))('Python'
       expect(await runPython(source + print, folder)).toBe(expected)
     }
   })
+
+  it.skipIf(!hasPython('peft'))(
+    'what the Hub itself shows does with these versions what the card says of it, and does with its two lines',
+    async () => {
+      const repo = (await (
+        await fetch(`${server.url}/api/models/me/tiny-a`, { headers: { authorization: `Bearer ${TOKEN}` } })
+      ).json()) as ModelData
+      const [shown = ''] = MODEL_LIBRARIES_UI_ELEMENTS['peft']?.snippets?.(repo) ?? []
+      expect(shown).toContain('PeftModel.from_pretrained(base_model, "me/tiny-a")')
+      const card = renderCard(facts(), promptCard)
+      expect(card).toContain('end with an AttributeError')
+      await expect(runPython(shown)).rejects.toThrow('AttributeError')
+      // The card's lines are the Hub's, with others between and behind them.
+      const [, peft = ''] = snippets(card, 'python')
+      const lines = peft.split('\n')
+      for (const line of shown.split('\n').filter((part) => part !== '')) expect(lines.some((other) => other.startsWith(line))).toBe(true)
+    },
+  )
 
   it.skipIf(!hasPython('peft'))('PEFT, of the version the card names', async () => {
     const card = renderCard(facts(), promptCard)

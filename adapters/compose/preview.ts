@@ -1,7 +1,7 @@
 /** A card as a page in one file, as the Hub would show it; pictures of the folder inside. */
 import { createHash } from 'node:crypto'
 import { readFile, realpath, stat } from 'node:fs/promises'
-import { extname, join, relative, sep } from 'node:path'
+import { basename, extname, join, relative, resolve, sep } from 'node:path'
 import { readCardData } from '../../src/card/front-matter.ts'
 import { cardTags, formatPage, html, STYLE } from '../../src/card/page.ts'
 
@@ -35,6 +35,7 @@ async function pictureOf(dir: string, target: string, made: ReadonlyMap<string, 
 /**
  * The page of a card.
  * @param files README.md and what else was made for it (loss.svg), by name
+ * @param dir the folder or bundle: pictures are looked for in it, and it names what has no other name
  */
 export async function previewCard(files: ReadonlyMap<string, string>, dir: string): Promise<string> {
   // Loaded only here: no other command needs a Markdown parser.
@@ -48,10 +49,12 @@ export async function previewCard(files: ReadonlyMap<string, string>, dir: strin
   const data = readCardData(card)
   const [model] = Array.isArray(data['model-index']) ? (data['model-index'] as unknown[]) : []
   const named = (model as { name?: unknown } | undefined)?.name
+  // A pack, and a prompt without results, have no name in the front matter: that of the folder or bundle is what its card is called after.
+  const title = typeof named === 'string' ? named : basename(resolve(dir)).replace(/\.(?:tar\.gz|tgz)$/, '')
   const style = createHash('sha256').update(STYLE).digest('base64')
   return formatPage({
-    title: typeof named === 'string' ? named : 'Soft prompt',
+    title,
     policy: `default-src 'none'; img-src data:; style-src 'sha256-${style}'; base-uri 'none'; form-action 'none'`,
-    body: `<header>${typeof named === 'string' ? `<b>${html(named)}</b>` : ''}${cardTags(data)}</header>\n<main>\n${body}</main>`,
+    body: `<header><b>${html(title)}</b>${cardTags(data)}</header>\n<main>\n${body}</main>`,
   })
 }

@@ -2,6 +2,7 @@
 import { scaleLinear, scaleLog } from 'd3-scale'
 import { line } from 'd3-shape'
 import type { LogFacts, LossPoint } from './facts.ts'
+import { isPercent } from './figures.ts'
 
 const WIDTH = 640
 const HEIGHT = 260
@@ -76,6 +77,9 @@ export function lossChart(log: LogFacts): string | undefined {
     [Math.min(0, ...dev.map(([, value]) => value)), Math.max(1, ...dev.map(([, value]) => value))],
     [bottom, MARGIN.top],
   )
+  // Two or three figures: the axis is for the height of the curve, the table for its values.
+  const isShare = name !== undefined && isPercent(name) && dev.every(([, value]) => value >= 0 && value <= 1)
+  const ofAxis = (value: number): string => (isShare ? `${shown(100 * value)} %` : shown(value))
   const loss = curve(
     losses.map((point) => [point.step, point.loss] as const),
     x,
@@ -91,7 +95,7 @@ export function lossChart(log: LogFacts): string | undefined {
   const devTicks =
     accuracy === undefined
       ? []
-      : yDev.ticks(5).map((tick) => `<text class="devText" x="${right + 6}" y="${round(yDev(tick)) + 4}">${shown(tick)}</text>`)
+      : yDev.ticks(2).map((tick) => `<text class="devText" x="${right + 8}" y="${round(yDev(tick)) + 4}">${ofAxis(tick)}</text>`)
   // The name is a stranger's: only plain letters of it are drawn.
   const label = (name ?? '').replace(/[^\w ]/g, ' ').slice(0, 30)
   const summary = `Loss ${shown(losses[0]?.loss ?? 0)} at step ${losses[0]?.step}, ${shown(losses.at(-1)?.loss ?? 0)} at step ${losses.at(-1)?.step}.`

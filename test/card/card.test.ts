@@ -277,6 +277,14 @@ describe('hostile facts', () => {
   })
 })
 
+/** What stands on the axis of the metric. */
+const ticks = (name: string, value: number): string[] =>
+  [
+    ...(lossChart({ losses: log.losses, evaluations: [{ step: 1, metrics: [{ name, split: 'dev', value, n: 9 }] }] }) ?? '').matchAll(
+      /devText" x="592" y="[\d.]+">([^<]*)</g,
+    ),
+  ].map((match) => match[1] ?? '')
+
 describe('lossChart', () => {
   it('draws both curves, small and without a script', () => {
     const svg = lossChart(log) ?? ''
@@ -285,6 +293,11 @@ describe('lossChart', () => {
     const long =
       lossChart({ losses: Array.from({ length: 100_000 }, (_, step) => ({ step, loss: 1 + Math.sin(step) })), evaluations: [] }) ?? ''
     expect(long.length).toBeLessThan(12_000)
+  })
+
+  it('has few figures on its right, apart from each other, as per cent where they are', () => {
+    expect(ticks('accuracy', 0.8)).toEqual(['0 %', '50 %', '100 %'])
+    expect(ticks('bleu', 31.5)).toEqual(['0', '20'])
   })
 
   it('is absent where there is no curve', () => {

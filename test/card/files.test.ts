@@ -135,6 +135,14 @@ describe('preview', () => {
     expect(page).toContain('89.5\u00a0% accuracy')
   })
 
+  it.each(['pack', 'tasks.tar.gz'])('of several prompts has a title: %s', async (name) => {
+    const path = join(dir, name)
+    const page = await previewCard(await renderCardFiles(path), path)
+    const title = name.replace('.tar.gz', '')
+    expect(page).toContain(`<title>${title}</title>`)
+    expect(page).toContain(`<header><b>${title}</b>`)
+  })
+
   it('takes no picture from outside of the folder, or of another kind', async () => {
     const path = join(dir, 'pack/topic')
     await writeFile(join(dir, 'secret.png'), 'secret')

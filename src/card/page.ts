@@ -26,7 +26,7 @@ pre code{background:none;padding:0;overflow-wrap:normal}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.92rem}th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}th{background:var(--box)}thead:not(:has(th:not(:empty))){display:none}
 th,td{overflow-wrap:break-word;max-width:28rem}main table:has(th:nth-child(4)){min-width:36rem}img{max-width:100%;height:auto}
 .tags{display:flex;flex-wrap:wrap;gap:.4rem;margin:.5rem 0;padding:0;list-style:none;font-size:.85rem}.tags li{background:var(--tag);border-radius:1rem;padding:.05rem .7rem}
-.soft,.nopicture{color:var(--soft)}.list{list-style:none;padding:0}.list li{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .9rem;margin:.6rem 0}.list .tags li{border:0;margin:0;padding:.05rem .7rem}
+.soft,.nopicture{color:var(--soft)}.list{list-style:none;padding:0}.list p{margin:.3rem 0}.list li{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .9rem;margin:.6rem 0}.list .tags li{border:0;margin:0;padding:.05rem .7rem}
 form{display:flex;flex-wrap:wrap;gap:.5rem;align-items:end;margin:1rem 0}label{display:flex;flex-direction:column;font-size:.85rem;color:var(--soft)}
 input,select,button{font:inherit;color:var(--text);background:var(--box);border:1px solid var(--line);border-radius:.4rem;padding:.3rem .6rem;max-width:100%}
 details{border:1px solid var(--line);border-radius:.4rem;padding:.3rem .9rem;margin:.6rem 0}summary{cursor:pointer}

@@ -237,7 +237,8 @@ describe('attacks', () => {
   it.each(['../../evil', '/etc/evil', 'a/../../evil', '.git/config', 'a\\..\\evil', 'a//b', '', 'x\u0000y', 'a/.GIT/hooks/x'])(
     'a commit to the path %j is refused',
     async (path) => {
-      const server = await hub()
+      // In a folder of this test's own: others come and go beside it.
+      const server = await hub({ dir: join(await folder(), 'hub') })
       await createRepo({ hubUrl: server.url, accessToken: TOKEN, repo: 'me/x' })
       const body = [
         { key: 'header', value: { summary: 'evil' } },

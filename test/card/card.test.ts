@@ -83,6 +83,20 @@ describe('renderCard', () => {
     expect(readCardData(card)).not.toHaveProperty('base_model') // a folder is no Hub id
   })
 
+  it('names a base as others can find it: never by a path, T5’s old names with their owner', () => {
+    const recipe = { ...(manifest.recipe as NonNullable<Manifest['recipe']>) }
+    for (const id of ['/kaggle/working/flan-t5-small', 'C:\\kaggle\\flan-t5-small', '~/kaggle/flan-t5-small', './flan-t5-small']) {
+      const card = renderCard({ ...facts, manifest: { ...manifest, recipe, base: { id, onnxId: '/kaggle/onnx' } } }, promptCard)
+      expect(card).not.toContain('kaggle')
+      expect(card).toContain('{ base: "./flan-t5-small" }')
+      expect(readCardData(card)).not.toHaveProperty('base_model')
+    }
+    const old = renderCard({ ...facts, manifest: { ...manifest, recipe, base: { id: 't5-small' } } }, promptCard)
+    expect(readCardData(old)).toMatchObject({ base_model: 'google-t5/t5-small', base_model_relation: 'adapter' })
+    expect(old).toContain('from_pretrained("google-t5/t5-small")')
+    expect(old).not.toMatch(/["` ]t5-small["`]/)
+  })
+
   it('front matter is what the Hub indexes', () => {
     const data = readCardData(renderCard(facts, promptCard), true)
     expect(checkCardData(data)).toEqual([])

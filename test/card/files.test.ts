@@ -24,6 +24,18 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
+it('a card that PEFT wrote loses the path of the base', async () => {
+  const path = '/kaggle/working/flan-t5-small'
+  const place = join(dir, 'peft')
+  await cp(join(import.meta.dirname, '../fixtures/peft/prompt_tuning'), place, { recursive: true })
+  const config = JSON.parse(await readFile(join(place, 'adapter_config.json'), 'utf8')) as object
+  await writeFile(join(place, 'adapter_config.json'), JSON.stringify({ ...config, base_model_name_or_path: path }))
+  await writeFile(join(place, 'README.md'), `---\nbase_model: ${path}\ntags:\n- base_model:adapter:${path}\n---\n\n# Mine\n\nOf ${path}.\n`)
+  const card = text(await renderCardFiles(place))
+  expect(card).not.toContain('kaggle')
+  expect(card).toContain('# Mine\n\nOf flan-t5-small.')
+})
+
 describe('examples', () => {
   it.each(TASKS)('%s is what its manifest and log say', async (task) => {
     const files = await renderCardFiles(join(examples, task), { repo: `me/t5-tiny-en-${task}`, license: 'apache-2.0', language: ['en'] })

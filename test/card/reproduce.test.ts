@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { renderCardFiles } from '../../adapters/compose/card.ts'
 import { openPrompt } from '../../adapters/compose/open-prompt.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
-import { RECIPE_FLAGS, trainCommand } from '../../src/card/reproduce.ts'
+import { ownNames, RECIPE_FLAGS, trainCommand } from '../../src/card/reproduce.ts'
 import { makeRecipe } from '../../src/train/recipe.ts'
 import { train } from '../../scripts/train.ts'
 import { compile, type Compiled } from '../scripts/child.ts'
@@ -91,6 +91,19 @@ describe('the command on a card', () => {
       init: 'vocab',
     },
   }
+  it('names the files and folders that lie with its author, and no others', () => {
+    expect(ownNames(whole)).toEqual(['rows.jsonl'])
+    const data = { name: 'a/set', split: 'train', rows: 3, sha256: '' }
+    expect(ownNames({ ...whole, data })).toEqual([])
+    expect(ownNames({ ...whole, base: { id: 't5-small' }, data })).toEqual([])
+    expect(ownNames({ ...whole, base: { id: '/somewhere/base' }, dev: { name: 'rows.jsonl', rows: 1, sha256: '' } })).toEqual([
+      'base',
+      'rows.jsonl',
+    ])
+    expect(trainCommand({ ...whole, base: { id: '/somewhere/base' } })).toContain('--model base ')
+    expect(trainCommand({ ...whole, base: { id: 't5-small' } })).toContain('--model google-t5/t5-small ')
+  })
+
   it('is left out where a fact is missing or cannot be shown whole', () => {
     expect(trainCommand(whole)).toBe(
       'soft-prompts train \\\n  --model me/base \\\n  --data rows.jsonl \\\n  --generate \\\n  --init vocab \\\n  --out my-prompt',

@@ -5,6 +5,7 @@ import type { TrainPromptEvent, TrainPromptResult } from '../../adapters/compose
 import type { Whose } from '../../adapters/compose/training-lanes.ts'
 import { quoted } from '../../src/card/reproduce.ts'
 import { parseTemplate } from '../../src/data/template.ts'
+import { hubIdOf } from '../../src/prompt/base-name.ts'
 import { formatMetric } from './figures.ts'
 import { withFlags } from './option-flags.ts'
 import { formatDuration, type Output, type Progress } from './output.ts'
@@ -105,7 +106,8 @@ function askLine(dir: string, template: string | undefined, model: string, base:
 /** What to do with what was trained. */
 function nextLines({ prompt, runs }: TrainPromptResult, { out: dir, model }: TrainingPlace): string[] {
   const written = (runs ?? [{ prompt, dir, name: undefined }]).filter((run) => run.prompt !== undefined)
-  const [first] = written
+  // Of several, the one whose figures stand for the run.
+  const first = written.find((run) => run.prompt === prompt) ?? written[0]
   if (first?.prompt === undefined) return []
   const ask = (at: string): string => askLine(at, first.prompt?.manifest.template, model, first.prompt?.manifest.base.id)
   const curve = join(first.dir, 'loss.svg')
@@ -116,7 +118,7 @@ function nextLines({ prompt, runs }: TrainPromptResult, { out: dir, model }: Tra
     ...(existsSync(curve) ? [`its curve: ${curve}${written.length > 1 ? ', and so in each folder' : ''}`] : []),
     `ask it: ${ask(first.dir)}`,
     ...ensemble,
-    `share it: soft-prompts push ${quoted(first.dir)} OWNER/NAME`,
+    `share it: soft-prompts push ${quoted(first.dir)} OWNER/NAME${hubIdOf(first.prompt.manifest.base.id) === undefined ? ' --base-id OWNER/BASE' : ''}`,
   ]
 }
 

@@ -62,7 +62,7 @@ const staying = (typed: string): string[] =>
 
 describe('a run', () => {
   it('leaves a line for each evaluation, with metric, best and loss, and ends with what comes next', async () => {
-    const { code, stdout, stderr } = await trained('seen', 'mood.jsonl', '--hold-out', '8')
+    const { code, stdout, stderr } = await trained('seen', 'mood.jsonl', '--hold-out', '8', '--base-id', 'me/tiny')
     expect(code).toBe(0)
     const lines = stdout.trimEnd().split('\n')
     expect(lines[2]).toMatch(/^\d+ ms for the first step: about .* in all, 3 evaluations included;/)
@@ -96,6 +96,7 @@ describe('a run', () => {
   it('says whose evaluation it is, and how several seeds answer as one', async () => {
     const { stdout } = await trained('seeds', 'mood.jsonl', '--hold-out', '8', '--seeds', '2')
     expect(stdout.match(/^seed [01] step \d: accuracy/gm)).toHaveLength(6)
+    expect(stdout).toMatch(/^share it: soft-prompts push .*seed-[01] OWNER\/NAME --base-id OWNER\/BASE$/m)
     expect(stdout).toContain(`or all of its seeds as one: soft-prompts run ${join(dir, 'seeds')} "…" --model ${model} --ensemble vote`)
   })
 

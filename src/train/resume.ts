@@ -96,7 +96,7 @@ function ofRows(saved: RunIdentity, wanted: RunIdentity, chosen: readonly Differ
 
 function ofModel(saved: RunIdentity, wanted: RunIdentity): Difference[] {
   const [then, now] = [saved.from?.model, wanted.from?.model]
-  if (saved.base !== wanted.base) return changed('base', 'configuration, tokenizer or embeddings', then, now)
+  if (saved.base !== wanted.base) return changed('base', 'configuration, tokenizer or weights', then, now)
   return saved.weights === wanted.weights ? [] : changed('weights', 'weights', then, now)
 }
 

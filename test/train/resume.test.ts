@@ -55,7 +55,7 @@ describe('checkResume', () => {
     ['dev', changed({}, { dev: 'x' }), 'the development rows of dev.jsonl have changed since'],
     ['dev', without(changed({})), 'development rows dev.jsonl then, none now'],
     ['labels', changed({}, { labels: ['bad', 'good'], start: 't' }), 'label words no, yes then, bad, good now'],
-    ['base', changed({}, { base: 'x', weights: 'y', start: 't' }), 'the configuration, tokenizer or embeddings of t5 have changed since'],
+    ['base', changed({}, { base: 'x', weights: 'y', start: 't' }), 'the configuration, tokenizer or weights of t5 have changed since'],
     ['weights', changed({}, { weights: 'x' }), 'the weights of t5 have changed since'],
     ['weights', changed({}, { weights: 'x' }, { model: 'm3' }), 'the weights of t5 then, of m3 now'],
     ['start', changed({ init: 'labels' }, { start: 't' }), 'what it begins from (labels) has changed since'],

@@ -5,7 +5,8 @@ import { command, said, type Command } from './cli/command.ts'
 
 export const pull: Command = command({
   name: 'pull',
-  summary: 'Pull a prompt from the Hub into the shared cache, every byte verified; prints its folder.',
+  summary:
+    'Pull a prompt from the Hub into the shared cache, every byte verified; what is damaged there is fetched again. Prints its folder.',
   args: [{ name: 'repo', help: 'repository: OWNER/NAME (OWNER/NAME#FOLDER for a prompt in a folder of it), or the address of its page' }],
   flags: {
     revision: { kind: 'string', value: 'rev', help: 'branch, tag or commit (default: main)' },
@@ -16,6 +17,7 @@ export const pull: Command = command({
     save: { kind: 'boolean', help: 'pin what was pulled in the lock file, with --base the model too' },
     frozen: { kind: 'boolean', help: 'pull exactly what the lock file pins, or fail' },
     lockFile: { kind: 'string', value: 'file', help: 'the lock file', default: 'prompts.lock.json' },
+    check: { kind: 'boolean', help: 'hash every cached file again, large ones and those of --base too' },
     offline: { kind: 'boolean', help: 'use what was pulled before, ask nobody (also HF_HUB_OFFLINE=1)' },
   },
   examples: [
@@ -28,11 +30,12 @@ export const pull: Command = command({
     const { placeOfAddress } = await import('../adapters/hub/named-place.ts')
     const place = placeOfAddress(named, flags.revision) ?? { repo: named, ...said({ revision: flags.revision }) }
     const { repo } = place
-    const { bundle, out: target, base, force = false, save = false, frozen = false, lockFile, offline } = flags
+    const { bundle, out: target, base, force = false, save = false, frozen = false, check = false, lockFile, offline } = flags
     const pulled = await pullRepository({
       ...place,
       force,
       frozen,
+      check,
       ...(save || frozen ? { lockFile } : {}),
       ...(target === undefined ? {} : { out: target }),
       ...(bundle === undefined ? {} : { bundle }),
@@ -49,6 +52,7 @@ export const pull: Command = command({
     const view = transferView(out, 'base model')
     const baseDir = await pullBase(pulled.dir, base, {
       frozen,
+      check,
       onProgress: view.onProgress,
       ...(save || frozen ? { lockFile } : {}),
       ...(offline === undefined ? {} : { offline }),

@@ -11,7 +11,7 @@ import { fetchSnapshot, type Snapshot } from '../hub/snapshot.ts'
 export type ModelParts = 'weights' | 'onnx'
 
 export interface HubModelOptions extends Partial<
-  Pick<PullOptions, 'hubUrl' | 'token' | 'cacheDir' | 'offline' | 'revision' | 'onProgress' | 'clock' | 'fetch' | 'signal'>
+  Pick<PullOptions, 'hubUrl' | 'token' | 'cacheDir' | 'offline' | 'check' | 'revision' | 'onProgress' | 'clock' | 'fetch' | 'signal'>
 > {
   readonly parts?: ModelParts
   /** Ending of the ONNX files' names before `.onnx`: `` (float), `_quantized`, `_fp16`, … */

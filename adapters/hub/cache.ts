@@ -1,20 +1,17 @@
 /**
  * The standard Hugging Face cache, shared with Python: `models--owner--name/{blobs,refs,snapshots}`. A blob is named by its digest, a snapshot holds
- * relative links to blobs, a ref holds a commit's id. Source: huggingface_hub 1.33, file_download.py.
+ * relative links to blobs, a ref holds a commit's id. Ours beside them, left alone by Python: `listings` and `checked`. Who may read it is for umask to say,
+ * as with Python's client, private repositories included. Source: huggingface_hub 1.33, file_download.py.
  */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { copyFile, lstat, readlink, stat, symlink } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import type { Stats } from 'node:fs'
+import { copyFile, lstat, readlink, rename, rm, symlink } from 'node:fs/promises'
+import { dirname, join, relative, sep } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { isMissing, readText } from '../disk/read.ts'
+import { readText } from '../disk/read.ts'
 import { putFile, writeAtomic } from '../disk/replace.ts'
 import { clearAbandoned, unfinishedName } from '../disk/unfinished.ts'
-import { checkRemotePath } from './files.ts'
+import { checkRemotePath, checkRevision } from './files.ts'
 import { isCommit, type Digest, type RemoteFile, type RepoRef } from './remote.ts'
-
-/** Blobs up to this size are hashed again each time they are used; larger ones were verified when they were written. */
-export const REHASH_BYTES: number = 16 << 20
 
 export interface RepoCache {
   readonly dir: string
@@ -39,19 +36,56 @@ export const clearCache = ({ dir }: RepoCache): Promise<void> => clearAbandoned(
 
 export const snapshotPath = ({ dir }: RepoCache, commit: string): string => join(dir, 'snapshots', commit)
 
+const entryAt = (path: string): Promise<Stats | undefined> => lstat(path).catch(() => undefined)
+
+/**
+ * Folders of a repository's cache, from its own down to these, are folders: where another user put a link, what we write would land where it points.
+ * That a whole repository lies on another disk, behind a link, is its owner's choice.
+ * @throws {HubError} `hub-cache-link`
+ */
+export async function checkFolders({ dir }: RepoCache, ...folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    let at = dir
+    for (const part of relative(dir, folder).split(sep)) {
+      at = join(at, part)
+      const found = await entryAt(at)
+      if (found === undefined) break
+      if (!found.isSymbolicLink()) continue
+      throw new HubError('hub-cache-link', `${at} in the cache is a link, which no client of the Hub makes: remove it, then pull again.`, {
+        facts: { file: at },
+      })
+    }
+  }
+}
+
+/** The folders that every pull writes to. @throws {HubError} `hub-cache-link` */
+export const checkCache = (cache: RepoCache): Promise<void> =>
+  checkFolders(cache, ...['blobs', 'refs', 'snapshots', 'listings', 'checked'].map((name) => join(cache.dir, name)))
+
 function refPath({ dir }: RepoCache, revision: string): string {
-  return join(dir, 'refs', ...checkRemotePath(revision).split('/'))
+  return join(dir, 'refs', ...checkRevision(revision).split('/'))
 }
 
 /** The commit a branch or tag stood for when it was last fetched. */
 export async function readRef(cache: RepoCache, revision: string): Promise<string | undefined> {
-  const text = (await readText(refPath(cache, revision)))?.trim() ?? ''
+  const path = refPath(cache, revision)
+  // Of `a`, once `a/b` was fetched, nothing is known.
+  if ((await entryAt(path))?.isDirectory()) return undefined
+  const text = (await readText(path))?.trim() ?? ''
   return isCommit(text) ? text : undefined
+}
+
+/** Takes refs away that stand where this one must lie: git has no branches `a` and `a/b` at once, so the hub's `a` is gone. */
+async function clearWay({ dir }: RepoCache, path: string): Promise<void> {
+  for (let at = dirname(path); at !== join(dir, 'refs'); at = dirname(at)) if ((await entryAt(at))?.isFile()) await rm(at)
+  if ((await entryAt(path))?.isDirectory()) await rm(path, { recursive: true })
 }
 
 /** Written last, so that a ref stands for a whole snapshot. */
 export async function writeRef(cache: RepoCache, revision: string, commit: string): Promise<void> {
   if (revision === commit || (await readRef(cache, revision)) === commit) return
+  await checkFolders(cache, dirname(refPath(cache, revision)))
+  await clearWay(cache, refPath(cache, revision))
   await writeAtomic(refPath(cache, revision), commit, { beside: unfinishedPath(cache) })
 }
 
@@ -75,74 +109,50 @@ export async function writeListing(cache: RepoCache, commit: string, files: read
   await writeAtomic(listingPath(cache, commit), JSON.stringify(files), { beside: unfinishedPath(cache) })
 }
 
-/** A running digest of either kind. */
-export function startDigest(digest: Digest, size: number): { update(bytes: Uint8Array): void; hex(): string } {
-  const hash = digest.algorithm === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`)
-  return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest('hex') }
-}
+/** Where a file of a snapshot lies. */
+export const filePath = (cache: RepoCache, commit: string, path: string): string =>
+  join(snapshotPath(cache, commit), ...checkRemotePath(path).split('/'))
 
-/** Whether a file holds these bytes. */
-export async function holds(path: string, { digest, size }: RemoteFile): Promise<boolean> {
-  try {
-    if ((await stat(path)).size !== size) return false
-    const running = startDigest(digest, size)
-    for await (const part of createReadStream(path)) running.update(part as Buffer)
-    return running.hex() === digest.hex
-  } catch (error) {
-    if (isMissing(error)) return false
-    throw error
-  }
-}
-
-/** Whether the blob is there and sound. A small one is hashed: another program may have written it unverified. */
-export async function hasBlob(cache: RepoCache, file: RemoteFile): Promise<boolean> {
-  const path = blobPath(cache, file.digest)
-  if (file.size <= REHASH_BYTES) return holds(path, file)
-  return stat(path).then(
-    (found) => found.size === file.size,
-    () => false,
-  )
-}
+/** What a snapshot's link to its blob holds. */
+export const linkTarget = (cache: RepoCache, path: string, digest: Digest): string => relative(dirname(path), blobPath(cache, digest))
 
 /** Puts a link to the blob into the snapshot; replaces what is there in one step. Copies where links are not allowed (Windows). */
-export async function linkSnapshot(cache: RepoCache, commit: string, file: RemoteFile): Promise<string> {
-  const path = join(snapshotPath(cache, commit), ...checkRemotePath(file.path).split('/'))
-  const target = relative(dirname(path), blobPath(cache, file.digest))
-  if ((await readlink(path).catch(() => undefined)) === target) return path
+export async function linkSnapshot(cache: RepoCache, commit: string, file: RemoteFile): Promise<void> {
+  const path = filePath(cache, commit, file.path)
+  const target = linkTarget(cache, path, file.digest)
+  await checkFolders(cache, dirname(path))
+  if ((await readlink(path).catch(() => undefined)) === target) return
+  if ((await entryAt(path))?.isDirectory()) await clearFolder(cache, path)
   const link = (beside: string): Promise<void> =>
     symlink(target, beside).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPERM' && error.code !== 'ENOSYS') throw error
       return copyFile(blobPath(cache, file.digest), beside)
     })
   await putFile(path, link, unfinishedPath(cache))
-  return path
+}
+
+/** Takes away a folder where a file belongs, as other clients leave of a repository that has both under one name. */
+async function clearFolder(cache: RepoCache, path: string): Promise<void> {
+  const aside = unfinishedPath(cache)
+  await rename(path, aside)
+  await rm(aside, { recursive: true })
 }
 
 /**
  * The snapshot of a revision that is in the cache already.
- * @throws {HubError} `hub-offline`
+ * @throws {HubError} `hub-offline` | `hub-cache-link`
  */
 export async function findSnapshot(cache: RepoCache, repo: RepoRef, revision: string): Promise<{ commit: string; dir: string }> {
   const commit = isCommit(revision) ? revision : await readRef(cache, revision)
-  const dir = commit === undefined ? '' : snapshotPath(cache, commit)
-  const there =
-    commit !== undefined &&
-    (await lstat(dir).then(
-      (found) => found.isDirectory(),
-      () => false,
-    ))
-  if (there) return { commit, dir }
+  if (commit === undefined) throw offline(repo, revision)
+  const dir = snapshotPath(cache, commit)
+  await checkFolders(cache, dir)
+  if ((await entryAt(dir))?.isDirectory()) return { commit, dir }
   throw offline(repo, revision)
 }
 
-export const offline = (repo: RepoRef, revision: string): HubError =>
+export const offline = (repo: RepoRef, revision: string, missing?: string): HubError =>
   new HubError(
     'hub-offline',
-    `Offline (HF_HUB_OFFLINE), and ${repo.name} at "${revision}" is not in the cache; go online and pull it once.`,
+    `Offline (HF_HUB_OFFLINE), and ${missing === undefined ? '' : `${missing} of `}${repo.name} at "${revision}" is not in the cache; go online and pull it once.`,
   )
-
-/** Whether a snapshot has all of these files. */
-export async function holdsAll(dir: string, files: readonly RemoteFile[]): Promise<boolean> {
-  const sizes = files.map(({ path }) => stat(join(dir, path)).catch(() => undefined))
-  return (await Promise.all(sizes)).every((found, index) => found?.size === files[index]?.size)
-}

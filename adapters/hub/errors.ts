@@ -5,6 +5,13 @@ import { ConfigError, HubError } from '../../src/errors.ts'
 export const withoutTokens = (text: string): string =>
   text.replace(/\b(hf|api_org)_[A-Za-z0-9]{6,}/g, '$1_…').replace(/(bearer\s+)\S+/gi, '$1…')
 
+/** Text of strangers for a message: on one line, nothing that a terminal obeys, no token. */
+export const plain = (text: string, most = 300): string =>
+  withoutTokens(text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu, ' ').trim()).slice(0, most)
+
+/** A name of strangers' for a message. */
+export const quoted = (text: string, most: number): string => JSON.stringify(plain(text, most))
+
 /**
  * The Authorization header. A token that cannot stand in one is refused here: fetch would repeat it in its error.
  * @throws {ConfigError} `hub-token`
@@ -32,11 +39,16 @@ export interface Refused {
   readonly retryAfterMs?: number | undefined
   /** Whether a token was sent. */
   readonly signedIn: boolean
+  /** Whether it was not the hub that answered, but a store that it sent us to; no token goes there. */
+  readonly elsewhere?: boolean
 }
 
 const LOG_IN = 'set HF_TOKEN, or log in with "hf auth login"'
 
-function explain({ status, errorCode, signedIn, retryAfterMs }: Refused): readonly [code: string, message: string] {
+function explain({ status, errorCode, signedIn, retryAfterMs, elsewhere }: Refused): readonly [code: string, message: string] {
+  if (elsewhere && status < 500 && status !== 429) {
+    return ['hub-store', 'The hub keeps the file there, and the address it gave may have run out: try again.']
+  }
   if (errorCode === 'GatedRepo') {
     return ['hub-gated', `The repository is gated: ask for access on its page${signedIn ? '' : `, then ${LOG_IN}`}.`]
   }
@@ -55,7 +67,10 @@ function explain({ status, errorCode, signedIn, retryAfterMs }: Refused): readon
           : `Not logged in: ${LOG_IN}.`,
       ]
     case 403:
-      return ['hub-forbidden', 'The token has no right to do this: use one with write access to that owner.']
+      return [
+        'hub-forbidden',
+        signedIn ? 'The token has no right to do this: use one with write access to that owner.' : `This is not for everybody: ${LOG_IN}.`,
+      ]
     case 404:
       return ['hub-not-found', 'Nothing is there: check the name and HF_ENDPOINT.']
     case 409:
@@ -70,16 +85,15 @@ function explain({ status, errorCode, signedIn, retryAfterMs }: Refused): readon
         `Too many requests${retryAfterMs === undefined ? '' : `; try again in ${Math.ceil(retryAfterMs / 1000)} s`}.`,
       ]
     default:
-      return status >= 500
-        ? ['hub-unavailable', 'The hub failed and kept failing: try again later.']
-        : ['hub-refused', 'The hub refused the request.']
+      return status >= 500 ? ['hub-unavailable', 'The hub failed: try again later.'] : ['hub-refused', 'The hub refused the request.']
   }
 }
 
 /** The error for an answer that is not 2xx. */
 export function refusedError(refused: Refused): HubError {
   const [code, advice] = explain(refused)
-  const said = refused.message === undefined || refused.message === '' ? '' : ` It said: "${withoutTokens(refused.message).slice(0, 300)}".`
+  const words = plain(refused.message ?? '')
+  const said = words === '' ? '' : ` It said: "${words}".`
   const message = `${refused.method} ${shownUrl(refused.url)} answered ${refused.status}. ${advice}${said}`
   return new HubError(code, message, { facts: { status: refused.status, url: shownUrl(refused.url) } })
 }
@@ -91,7 +105,7 @@ export function reasonOf(error: unknown): string {
     if (at.message !== '' && at.message !== 'fetch failed') reasons.push(at.message)
   }
   // WebBlob and some streams reject with strings.
-  return withoutTokens(reasons.join(': ') || (typeof error === 'string' ? error : 'no reason given'))
+  return plain(reasons.join(': ') || (typeof error === 'string' ? error : '')) || 'no reason given'
 }
 
 /** The code of the system error at the bottom, such as ECONNREFUSED. */

@@ -3,6 +3,7 @@
  * it on, turns every refusal into a coded error, and never sends the token to another host.
  */
 import { HubError } from '../../src/errors.ts'
+import { newPatience, type Patience } from './bounds.ts'
 import { bearer, reasonOf, refusedError, shownUrl, systemCode } from './errors.ts'
 import { get, isFetchUntouched, type Incoming } from './get.ts'
 import { ATTEMPTS, parseRetryAfter, Passing, systemClock, withRetries, type Clock } from './retry.ts'
@@ -18,6 +19,8 @@ export interface HubAccess {
   readonly attempts?: number | undefined
   /** Milliseconds without an answer, or without a byte, before a try is given up. */
   readonly timeoutMs?: number | undefined
+  /** What may be waited for all requests of one pull, where the hub asks for it. */
+  readonly patience?: Patience | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -59,8 +62,13 @@ export function transportError(error: unknown, url: string, signal: AbortSignal 
   })
 }
 
+/** Whether an answer came from another host than the hub: a store that it sent us to, by an address that is signed and runs out. */
+export const isElsewhere = ({ url = '' }: Pick<Incoming, 'url'>, asked: string, { hubUrl }: HubAccess): boolean =>
+  new URL(url === '' ? asked : url).origin !== new URL(hubUrl).origin
+
 /** The coded error for a refusal, a passing one where it may pass. */
 export async function readRefusal(response: Incoming, method: string, url: string, access: HubAccess): Promise<HubError> {
+  const elsewhere = isElsewhere(response, url, access)
   const bytes = await readAll(response, url).catch(() => new Uint8Array())
   let message = response.headers.get('x-error-message') ?? ''
   try {
@@ -73,14 +81,17 @@ export async function readRefusal(response: Incoming, method: string, url: strin
   const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), (access.clock ?? systemClock).now())
   const error = refusedError({
     method,
-    url,
+    url: elsewhere && response.url ? response.url : url,
     status,
+    elsewhere,
     errorCode: response.headers.get('x-error-code') ?? undefined,
     message,
     retryAfterMs,
     signedIn: access.token !== undefined,
   })
-  const passes = status === 429 || status === 408 || status >= 500
+  // Asked again, the hub gives a new address.
+  const isRunOut = elsewhere && method === 'GET' && !isElsewhere({}, url, access)
+  const passes = status === 429 || status === 408 || status >= 500 || isRunOut
   return passes ? new Passing(error.code, error.message, { retryAfterMs, facts: error.facts }) : error
 }
 
@@ -172,7 +183,7 @@ export async function ask(
       throw coded
     }
   }
-  return withRetries(once, { clock, attempts, signal: access.signal })
+  return withRetries(once, { clock, attempts, signal: access.signal, patience: access.patience })
 }
 
 /**
@@ -192,15 +203,16 @@ export async function askJson(access: HubAccess, url: string): Promise<unknown> 
   }
 }
 
-/** The same as a `fetch`, for @huggingface/hub. */
-export function hubFetch(access: HubAccess): typeof fetch {
+/** The same as a `fetch`, for one call of @huggingface/hub, which may make many requests. */
+export function hubFetch(given: HubAccess): typeof fetch {
+  const access: HubAccess = { ...given, patience: given.patience ?? newPatience() }
   return async (input, { method, body, signal, headers } = {}) => {
-    const given = Object.fromEntries(new Headers(headers))
+    const asked = Object.fromEntries(new Headers(headers))
     const answer = await ask(access, input instanceof Request ? input.url : String(input), {
       method,
       body: body ?? null,
       signal,
-      headers: given,
+      headers: asked,
     })
     const copied = new Headers()
     answer.headers.forEach((value, name) => copied.append(name, value))

@@ -2,6 +2,8 @@
 import { HubError, type SoftPromptError } from '../../src/errors.ts'
 import { adapterHub, pickled } from '../../src/prompt/adapter-config.ts'
 import { isHubId } from '../../src/prompt/base-name.ts'
+import { findNameConflict } from '../../src/prompt/file-names.ts'
+import { plain, quoted } from './errors.ts'
 
 /** Largest `adapter_model.safetensors`: 2P rows of 200 virtual tokens at width 4096 in F32 are 6.6 MB; packs and P-tuning encoders more. */
 export const TENSOR_BYTES: number = 256 << 20
@@ -56,6 +58,12 @@ const foldersOf = (paths: readonly string[]): string[] =>
     return path.endsWith(`/${REQUIRED[0]}`) && paths.includes(`${folder}/${REQUIRED[1]}`) ? [folder] : []
   })
 
+const listed = (paths: readonly string[]): string =>
+  paths
+    .slice(0, 10)
+    .map((path) => plain(path, 100))
+    .join(', ')
+
 /** Says what lies there instead of a prompt. */
 function noPrompt(files: readonly SizedPath[], missing: readonly string[], where: string): SoftPromptError {
   const paths = files.map(({ path }) => path)
@@ -65,13 +73,13 @@ function noPrompt(files: readonly SizedPath[], missing: readonly string[], where
   if (folders.length > 0) {
     return new HubError(
       'hub-not-a-prompt',
-      `${where} holds no soft prompt at its top, but in ${folders.slice(0, 10).join(', ')}. Name one: ${where}#${folders[0]}.`,
+      `${where} holds no soft prompt at its top, but in ${listed(folders)}. Name one: ${where}#${plain(folders[0] ?? '')}.`,
       { facts: { missing, folders } },
     )
   }
   return new HubError(
     'hub-not-a-prompt',
-    `${where} holds no soft prompt: ${missing.join(' and ')} missing; it has ${paths.slice(0, 10).join(', ') || 'no files'}.`,
+    `${where} holds no soft prompt: ${missing.join(' and ')} missing; it has ${listed(paths) || 'no files'}.`,
     { facts: { missing } },
   )
 }
@@ -94,18 +102,45 @@ export function checkRepoId(repo: string): string {
   )
 }
 
+/** Letters of a part of a path: file systems take 255 bytes. */
+const PART_BYTES = 255
+
+/** Whether a path stays below the folder it is written to. */
+function isSafe(path: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is refused
+  if (path.length > 1024 || /[\\\u0000-\u001f:]/.test(path)) return false
+  return path.split('/').every((part) => !['', '.', '..'].includes(part) && new TextEncoder().encode(part).length <= PART_BYTES)
+}
+
 /**
  * A path from a listing, before it touches the disk.
  * @throws {HubError} `hub-unsafe-path`
  */
 export function checkRemotePath(path: string): string {
-  const parts = path.split('/')
-  // oxlint-disable-next-line no-control-regex -- control characters are what is refused
-  if (path.length > 1024 || /[\\\u0000-\u001f:]/.test(path) || parts.some((part) => part === '' || part === '.' || part === '..')) {
-    throw new HubError(
-      'hub-unsafe-path',
-      `The repository lists a file named ${JSON.stringify(path.slice(0, 100))}, which is not safe to write; nothing was written.`,
-    )
-  }
-  return path
+  if (isSafe(path)) return path
+  throw new HubError(
+    'hub-unsafe-path',
+    `The repository lists a file named ${quoted(path, 100)}, which is not safe to write; nothing was written.`,
+  )
+}
+
+/**
+ * A branch, tag or commit, before the cache is asked for it.
+ * @throws {HubError} `hub-revision`
+ */
+export function checkRevision(revision: string): string {
+  if (isSafe(revision)) return revision
+  throw new HubError('hub-revision', `${quoted(revision, 100)} is no name of a branch, tag or commit: check --revision.`)
+}
+
+/**
+ * The files can lie side by side on every disk. What is not chosen is looked at only for what git itself cannot hold: no hub has it.
+ * @throws {HubError} `hub-unsafe-path`
+ */
+export function checkNames(listed: readonly SizedPath[], chosen: readonly SizedPath[], where: string): void {
+  const files = new Set(listed.map(({ path }) => path))
+  const below = listed.find(({ path }) => [...path.matchAll(/\//g)].some(({ index }) => files.has(path.slice(0, index))))
+  const words = findNameConflict(chosen.map(({ path }) => path))?.words ?? (below && `${quoted(below.path, 120)} lies below a file`)
+  if (words === undefined) return
+  throw new HubError('hub-unsafe-path', `${where}: ${words}. Nothing was written: have the files renamed there.`)
 }

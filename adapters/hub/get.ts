@@ -8,6 +8,8 @@ import type { IncomingMessage } from 'node:http'
 export interface Incoming {
   readonly ok: boolean
   readonly status: number
+  /** Where it came from after redirects; absent where there were none. */
+  readonly url?: string
   readonly headers: { get(name: string): string | null; forEach(each: (value: string, name: string) => void): void }
   readonly body: AsyncIterable<Uint8Array> | null
 }

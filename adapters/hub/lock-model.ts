@@ -39,7 +39,7 @@ export async function lockedModel(lockFile: string, repo: string, revision: stri
 }
 
 /**
- * Checks that each file of the snapshot is the pinned one, byte by byte: large ones were verified when they came, and nobody looked since.
+ * Checks that each file of the snapshot is the pinned one, byte by byte: a stamp is trusted for large ones elsewhere.
  * @throws {HubError} `hub-lock-drift` | `hub-cache-corrupt`
  */
 export async function checkModel(lockFile: string, locked: Locked, snapshot: Snapshot): Promise<void> {
@@ -57,13 +57,13 @@ export async function checkModel(lockFile: string, locked: Locked, snapshot: Sna
   )
 }
 
-/** Hashes what was not: the files that the Hub knows by sha256. */
+/** Hashes what may not have been today: the files that the Hub knows by sha256. */
 async function checkBytes({ repo, dir, files }: Snapshot): Promise<void> {
   for (const { path, digest } of files) {
     const at = join(dir, ...path.split('/'))
     if (digest.algorithm !== 'sha256' || (await sha256Of(at)) === digest.hex) continue
     const spoilt = await realpath(at)
-    throw new HubError('hub-cache-corrupt', `${path} of ${repo} was spoilt after it came: delete ${spoilt}, then pull again.`, {
+    throw new HubError('hub-cache-corrupt', `${path} of ${repo} is damaged in the cache (${spoilt}): delete that file, then pull again.`, {
       facts: { path, file: spoilt },
     })
   }

@@ -1,9 +1,13 @@
 /** What a repository on the Hub holds, through @huggingface/hub: loaded when it lists, as a pull of what is cached lists nothing. */
-import type { ListFileEntry } from '@huggingface/hub'
 import { HubError, SoftPromptError } from '../../src/errors.ts'
-import { reasonOf, shownUrl } from './errors.ts'
+import { boundedFetch, MOST_ENTRIES, MOST_FILES } from './bounds.ts'
+import type { Digest } from './digest.ts'
+import { quoted, reasonOf, shownUrl } from './errors.ts'
 import { askJson, hubFetch, type HubAccess } from './fetch.ts'
 import { checkRemotePath } from './files.ts'
+import { systemClock } from './retry.ts'
+
+export type { Digest } from './digest.ts'
 
 export type RepoType = 'model' | 'dataset'
 
@@ -12,20 +16,11 @@ export interface RepoRef {
   readonly name: string
 }
 
-/** How the bytes of a file are known: by sha256 (LFS), or by git's blob id. */
-export interface Digest {
-  readonly algorithm: 'sha256' | 'git'
-  readonly hex: string
-}
-
 export interface RemoteFile {
   readonly path: string
   readonly size: number
   readonly digest: Digest
 }
-
-/** More files than any model has (the largest list a few thousand). */
-const MOST_FILES = 20_000
 
 /** Parameters of every call to @huggingface/hub; it refuses tokens that do not start with `hf_`, so the header is ours. */
 export const clientParameters = (access: HubAccess): { hubUrl: string; fetch: typeof fetch } => ({
@@ -62,33 +57,53 @@ export async function resolveCommit(access: HubAccess, repo: RepoRef, revision: 
   throw new HubError('hub-answer', `${access.hubUrl} names no commit for ${repo.name} at "${revision}"; it does not seem to be a hub.`)
 }
 
-function digestOf(entry: { readonly oid?: string; readonly lfs?: { readonly oid: string } }): Digest | undefined {
-  const sha256 = entry.lfs?.oid.replace(/^sha256:/, '')
-  if (sha256 !== undefined) return /^[0-9a-f]{64}$/.test(sha256) ? { algorithm: 'sha256', hex: sha256 } : undefined
-  return entry.oid !== undefined && /^[0-9a-f]{40}$/.test(entry.oid) ? { algorithm: 'git', hex: entry.oid } : undefined
+/** The same for calls that list page by page. */
+export const listingParameters = (access: HubAccess, what: string): { hubUrl: string; fetch: typeof fetch } => ({
+  hubUrl: access.hubUrl,
+  fetch: boundedFetch(hubFetch(access), access.clock ?? systemClock, what),
+})
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+
+function digestOf({ oid, lfs }: Record<string, unknown>): Digest | undefined {
+  if (lfs === undefined || lfs === null)
+    return typeof oid === 'string' && /^[0-9a-f]{40}$/.test(oid) ? { algorithm: 'git', hex: oid } : undefined
+  const sha256 = isObject(lfs) && typeof lfs['oid'] === 'string' ? lfs['oid'].replace(/^sha256:/, '') : ''
+  return /^[0-9a-f]{64}$/.test(sha256) ? { algorithm: 'sha256', hex: sha256 } : undefined
+}
+
+/** What the hub says of a file, of whatever form. @throws {HubError} `hub-answer` | `hub-unsafe-path` */
+function parseEntry(entry: Record<string, unknown>, where: string): RemoteFile {
+  const { path, size } = entry
+  const digest = digestOf(entry)
+  if (typeof path === 'string' && digest !== undefined && typeof size === 'number' && Number.isSafeInteger(size) && size >= 0)
+    return { path: checkRemotePath(path), size, digest }
+  const which = typeof path === 'string' ? quoted(path, 100) : 'a file without a name'
+  throw new HubError('hub-answer', `${where} gives no usable name, size and digest for ${which}; it does not seem to be a hub.`)
 }
 
 /**
  * All files at a commit, with sizes and digests.
- * @throws {HubError} `hub-answer` | `hub-unsafe-path` | …
+ * @throws {HubError} `hub-answer` | `hub-unsafe-path` | `hub-endless` | …
  */
 export async function listRemote(access: HubAccess, repo: RepoRef, commit: string): Promise<RemoteFile[]> {
   const { listFiles } = await import('@huggingface/hub')
-  const entries = await viaClient(access, async () => {
-    const all: ListFileEntry[] = []
-    for await (const entry of listFiles({ ...clientParameters(access), repo, revision: commit, recursive: true })) {
-      if (entry.type === 'file') all.push(entry)
-      if (all.length > MOST_FILES) throw new HubError('hub-too-many-files', `${repo.name} holds more than ${MOST_FILES} files.`)
+  const where = `${shownUrl(access.hubUrl)}, asked for the files of ${repo.name},`
+  return viaClient(access, async () => {
+    const files: RemoteFile[] = []
+    let entries = 0
+    const parameters = listingParameters(access, `files of ${repo.name}`)
+    for await (const entry of listFiles({ ...parameters, repo, revision: commit, recursive: true })) {
+      entries += 1
+      const value: unknown = entry
+      if (!isObject(value)) throw new HubError('hub-answer', `${where} answers with something else; it does not seem to be a hub.`)
+      if (value['type'] === 'file') files.push(parseEntry(value, where))
+      if (files.length > MOST_FILES || entries > MOST_ENTRIES)
+        throw new HubError(
+          'hub-too-many-files',
+          `${repo.name} holds more than ${files.length > MOST_FILES ? `${MOST_FILES} files` : `${MOST_ENTRIES} files and folders`}.`,
+        )
     }
-    return all
-  })
-  return entries.map((entry) => {
-    const digest = digestOf(entry)
-    if (digest !== undefined && Number.isSafeInteger(entry.size) && entry.size >= 0)
-      return { path: checkRemotePath(entry.path), size: entry.size, digest }
-    throw new HubError(
-      'hub-answer',
-      `${shownUrl(access.hubUrl)} gives no usable size and digest for ${JSON.stringify(entry.path)} of ${repo.name}.`,
-    )
+    return files
   })
 }

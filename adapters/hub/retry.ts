@@ -1,5 +1,6 @@
 /** Trying again: how often, how long to wait, and what for. Clock and chance are injected. */
 import { HubError } from '../../src/errors.ts'
+import { LONGEST_WAIT_MS, type Patience } from './bounds.ts'
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -26,8 +27,6 @@ export const systemClock: Clock = {
 /** Tries of one request in all: waits of at most 0.5, 1, 2 and 4 s between them. */
 export const ATTEMPTS = 5
 const FIRST_WAIT_MS = 500
-/** A hub that asks for more patience than this gets an error that says so; huggingface.co's windows are 300 s. */
-export const LONGEST_WAIT_MS = 300_000
 
 /** A failure that may pass. */
 export class Passing extends HubError {
@@ -66,16 +65,21 @@ export async function withRetries<T>(
     readonly random?: () => number
     readonly signal?: AbortSignal | undefined
     readonly moved?: () => boolean
+    /** Shared by all requests of one pull. */
+    readonly patience?: Patience | undefined
   },
 ): Promise<T> {
-  const { clock, attempts = ATTEMPTS, random = Math.random, signal } = options
+  const { clock, attempts = ATTEMPTS, random = Math.random, signal, patience = { leftMs: Infinity } } = options
+  // A hub that asks for more patience than we have gets an error that says so.
+  const mine: Patience = { leftMs: LONGEST_WAIT_MS }
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work(attempt)
     } catch (error) {
       if (options.moved?.()) attempt = 1
       if (!(error instanceof Passing) || attempt >= attempts) throw error
-      if ((error.retryAfterMs ?? 0) > LONGEST_WAIT_MS) throw error
+      for (const each of [mine, patience]) each.leftMs -= error.retryAfterMs ?? 0
+      if (mine.leftMs < 0 || patience.leftMs < 0) throw error
       const backOff = FIRST_WAIT_MS * 2 ** (attempt - 1) * (0.5 + random() / 2)
       await clock.sleep(Math.max(error.retryAfterMs ?? 0, backOff), signal)
     }

@@ -1,9 +1,8 @@
 /** Finds soft prompts on the Hub, with what a person chooses by. */
 import { listModels, type ModelEntry } from '@huggingface/hub'
-import { canonicalBase } from '../../src/prompt/base-name.ts'
-import { shownBase } from '../../src/prompt/base-name.ts'
+import { canonicalBase, isHubId, shownBase } from '../../src/prompt/base-name.ts'
 import { askJson, type HubAccess } from './fetch.ts'
-import { clientParameters, viaClient } from './remote.ts'
+import { listingParameters, viaClient } from './remote.ts'
 
 export interface SearchOptions extends HubAccess {
   /** Words of the name. */
@@ -28,7 +27,7 @@ export interface FoundPrompt {
   readonly score?: { readonly metric: string; readonly value: number; readonly dataset?: string }
   readonly downloads: number
   readonly likes: number
-  readonly updated: string // ISO 8601
+  readonly updated: string // ISO 8601; empty where the hub does not say
   readonly private: boolean
 }
 
@@ -86,7 +85,7 @@ async function describe(options: SearchOptions, model: Listed): Promise<FoundPro
     ...(score === undefined ? {} : { score }),
     downloads: model.downloads,
     likes: model.likes,
-    updated: model.updatedAt.toISOString(),
+    updated: Number.isFinite(model.updatedAt.getTime()) ? model.updatedAt.toISOString() : '',
     private: model.private,
   }
 }
@@ -99,7 +98,7 @@ async function describe(options: SearchOptions, model: Listed): Promise<FoundPro
 export async function searchPrompts(options: SearchOptions): Promise<FoundPrompt[]> {
   const { query, base, owner, task, limit = LIMIT } = options
   const models = listModels({
-    ...clientParameters(options),
+    ...listingParameters(options, 'prompts'),
     limit,
     sort: 'lastModified',
     additionalFields: ['cardData', 'config', 'safetensors'],
@@ -110,9 +109,9 @@ export async function searchPrompts(options: SearchOptions): Promise<FoundPrompt
       ...(task === undefined ? {} : { task: task as 'text-classification' }),
     },
   })
-  const found: Promise<FoundPrompt>[] = []
+  const found: Listed[] = []
   await viaClient(options, async () => {
-    for await (const model of models) found.push(describe(options, model))
+    for await (const model of models) if (isHubId(model.name)) found.push(model)
   })
-  return Promise.all(found)
+  return viaClient(options, () => Promise.all(found.map((model) => describe(options, model))))
 }

@@ -1,11 +1,12 @@
 /** Fetches chosen files of a repository at one commit into the shared cache. */
 import { HubError } from '../../src/errors.ts'
+import { newPatience } from './bounds.ts'
 import {
   blobPath,
+  checkCache,
   clearCache,
+  filePath,
   findSnapshot,
-  hasBlob,
-  holdsAll,
   linkSnapshot,
   offline,
   readListing,
@@ -15,8 +16,9 @@ import {
   writeRef,
   type RepoCache,
 } from './cache.ts'
+import { checkStrangers, damaged, hasBlob, knownFiles, standingOf } from './cache-check.ts'
 import type { HubAccess } from './fetch.ts'
-import { checkRepoId } from './files.ts'
+import { checkNames, checkRepoId, checkRevision } from './files.ts'
 import { isCommit, listRemote, resolveCommit, type RemoteFile, type RepoRef, type RepoType } from './remote.ts'
 import { systemClock } from './retry.ts'
 
@@ -50,6 +52,8 @@ export interface SnapshotOptions extends HubAccess {
   readonly cacheDir: string
   /** Use what is in the cache and ask nobody. */
   readonly offline?: boolean
+  /** Hash every file, the large ones too that were hashed before and look untouched. */
+  readonly check?: boolean
   /** Chooses among the files at the commit, and may refuse. */
   readonly select: (files: readonly RemoteFile[]) => readonly RemoteFile[]
   readonly onProgress?: (progress: SnapshotProgress) => void
@@ -85,11 +89,11 @@ async function fetchBlob(
   file: RemoteFile,
   onBytes: (count: number) => void,
 ): Promise<boolean> {
-  if (await hasBlob(cache, file)) return false
+  if (await hasBlob(cache, file, options.check)) return false
   // Loaded only for this: most pulls find all in the cache.
   const [{ withLock }, { download }] = await Promise.all([import('../disk/lock.ts'), import('./download.ts')])
   return withLock(`${cache.locks}/${file.digest.hex}.js.lock`, options.clock ?? systemClock, options.signal, async () => {
-    if (await hasBlob(cache, file)) return false
+    if (await hasBlob(cache, file, options.check)) return false
     await download(options, repo, commit, file, blobPath(cache, file.digest), onBytes)
     return true
   })
@@ -135,29 +139,57 @@ async function fetchFiles(
 }
 
 /**
- * Resolves the revision once, fetches what is missing, verifies every byte, and writes the ref last. A full commit needs no network where its files
+ * What the cache holds of a revision, each file hashed, with nobody asked.
+ * @throws {HubError} `hub-offline` where it is not there; `hub-cache-corrupt` where it is not what it should be
+ */
+async function openCached(options: SnapshotOptions, cache: RepoCache, repo: RepoRef, revision: string): Promise<Snapshot> {
+  const found = await findSnapshot(cache, repo, revision)
+  const { commit } = found
+  const listed = await readListing(cache, commit)
+  const files = listed ? options.select(listed) : await chosenOfLinks(options, cache, commit)
+  if (listed) checkNames(listed, files, repo.name)
+  for (const file of files) {
+    const standing = await standingOf(cache, commit, file, options.check)
+    if (standing === 'missing') throw offline(repo, revision, file.path)
+    if (standing === 'damaged') throw damaged(repo.name, filePath(cache, commit, file.path), file.path)
+  }
+  if (listed) await checkStrangers(cache, commit, listed, options.select)
+  return { repo: repo.name, revision, files: listed ? files : [], downloadedBytes: 0, ...found }
+}
+
+/** Of a snapshot of another client, what is wanted; all where that is not enough: whoever reads it says what is missing. */
+async function chosenOfLinks({ select }: SnapshotOptions, cache: RepoCache, commit: string): Promise<readonly RemoteFile[]> {
+  const links = await knownFiles(cache, commit)
+  try {
+    return select(links)
+  } catch {
+    return links
+  }
+}
+
+/**
+ * Resolves the revision once, fetches what is missing or damaged, verifies every byte, and writes the ref last. A full commit needs no network where its files
  * are in the cache: what it holds is remembered.
  * @throws {HubError}
  */
-export async function fetchSnapshot(options: SnapshotOptions): Promise<Snapshot> {
-  const { revision = 'main', select } = options
+export async function fetchSnapshot(given: SnapshotOptions): Promise<Snapshot> {
+  const options: SnapshotOptions = { ...given, patience: given.patience ?? newPatience() }
+  const { select } = options
+  const revision = checkRevision(options.revision ?? 'main')
   const repo: RepoRef = { type: options.type ?? 'model', name: checkRepoId(options.repo) }
   const cache = repoCache(options.cacheDir, repo)
-  if (options.offline) {
-    const found = await findSnapshot(cache, repo, revision)
-    const listed = await readListing(cache, found.commit)
-    const files = listed ? select(listed) : []
-    if (!(await holdsAll(found.dir, files))) throw offline(repo, revision)
-    return { repo: repo.name, revision, files, downloadedBytes: 0, ...found }
-  }
+  await checkCache(cache)
+  if (options.offline) return openCached(options, cache, repo, revision)
   await clearCache(cache)
   const commit = isCommit(revision) ? revision : await resolveCommit(options, repo, revision)
   const known = await readListing(cache, commit)
   const use = async (listed: readonly RemoteFile[]): Promise<Snapshot> => {
     const files = select(listed)
+    checkNames(listed, files, repo.name)
     // Before the files: by this a snapshot that was never finished can be told.
     if (listed !== known) await writeListing(cache, commit, listed)
     const downloadedBytes = await fetchFiles(options, cache, repo, commit, files)
+    await checkStrangers(cache, commit, listed, select)
     return { repo: repo.name, revision, commit, dir: snapshotPath(cache, commit), files, downloadedBytes }
   }
   let snapshot = known && (await use(known).catch((error: unknown) => asIfUnknown(error)))

@@ -2,7 +2,7 @@
 import { Argument as CliArgument, Command as Cli, CommanderError, Help, InvalidArgumentError, Option } from 'commander'
 import { SoftPromptError } from '../../src/errors.ts'
 import type { Command, Flag, FlagKind } from './command.ts'
-import { printable, shellOutput } from './output.ts'
+import { printable, printableLine, shellOutput } from './output.ts'
 
 const COMMON: Readonly<Record<string, Flag>> = {
   json: { kind: 'boolean', help: 'print one JSON value and nothing else' },
@@ -124,6 +124,12 @@ async function spoken({ message, facts }: SoftPromptError): Promise<string> {
   return withFlags(message, options as string[])
 }
 
+/** The stack, whose message may hold the words of strangers. */
+function printableStack({ message, stack = '' }: Error): string {
+  const at = stack.indexOf(message)
+  return at < 0 ? printable(stack) : printable(stack.slice(0, at)) + printableLine(message) + printable(stack.slice(at + message.length))
+}
+
 /** Parses and runs; resolves to the exit code and never throws. */
 export async function main(cli: Cli, argv: readonly string[]): Promise<number> {
   process.stdout.off('error', closed).on('error', closed)
@@ -133,12 +139,11 @@ export async function main(cli: Cli, argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     const debug = argv.includes('--debug')
-    const stack = debug && error instanceof Error ? error.stack : undefined
     const text =
       error instanceof SoftPromptError
         ? `error: ${await spoken(error)} [${error.code}]`
         : `error: ${String(error)} (--debug prints the stack)`
-    process.stderr.write(`${printable(stack ?? text)}\n`)
+    process.stderr.write(`${debug && error instanceof Error ? printableStack(error) : printableLine(text)}\n`)
     return 1
   }
 }

@@ -11,11 +11,11 @@ export interface Progress {
 export interface Output {
   readonly json: boolean
   readonly quiet: boolean
-  /** A line for people, on standard output; nothing with `--json` or `--quiet`. */
+  /** A line for people (or a text of several), on standard output; nothing with `--json` or `--quiet`. */
   line(text: string): void
   /** A part of a line, as it comes. */
   part(text: string): void
-  /** A note or warning for people, on standard error; nothing with `--quiet`. */
+  /** A note or warning for people, on one line of standard error; nothing with `--quiet`. */
   note(text: string): void
   /** Rows with a header, columns aligned. */
   table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): void
@@ -25,12 +25,17 @@ export interface Output {
   progress(label: string, total: number, afterMs?: number): Promise<Progress>
 }
 
+const shown = (sign: string): string => `\\u${(sign.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`
+
 /** Text of strangers on a terminal: control characters and those that turn the direction of writing are shown, not obeyed. */
-export const printable = (text: string): string =>
-  text.replaceAll(/(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}]/gu, (sign) => `\\u${(sign.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`)
+export const printable = (text: string): string => text.replaceAll(/(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, shown)
+
+/** The same for text that may take one line only: what comes from strangers within it cannot pass for a line of ours. */
+export const printableLine = (text: string): string => printable(text).replaceAll(/[\n\t]/g, shown)
 
 /** Columns padded to their widest cell, numbers right-aligned. */
-export function formatTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+export function formatTable(header: readonly string[], given: readonly (readonly (string | number)[])[]): string {
+  const rows = given.map((cells) => cells.map((cell) => (typeof cell === 'number' ? cell : printableLine(cell))))
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => String(row[column] ?? '').length)))
   const format = (cells: readonly (string | number)[]): string =>
     cells
@@ -54,7 +59,7 @@ export function shellOutput(options: { readonly json: boolean; readonly quiet: b
       if (!json && !quiet) process.stdout.write(printable(text))
     },
     note: (text) => {
-      if (!quiet) process.stderr.write(`${printable(text)}\n`)
+      if (!quiet) process.stderr.write(`${printableLine(text)}\n`)
     },
     table: (header, rows) => line(formatTable(header, rows)),
     result: (value) => {
@@ -79,7 +84,7 @@ async function terminalProgress(label: string, total: number): Promise<Progress>
   return {
     update: (done, text = '', leftMs) => {
       value = done
-      payload = { text, time: timer(done, leftMs) }
+      payload = { text: printableLine(text), time: timer(done, leftMs) }
       bar.update(value, payload)
     },
     // It draws where it began: printing above it, the place has to be left and taken anew.
@@ -119,7 +124,7 @@ function plainProgress(label: string, total: number, afterMs: number): Progress 
       const now = Math.floor((10 * done) / total)
       if (now <= tenth || Date.now() < from) return
       tenth = now
-      process.stderr.write(`${label} ${done}/${total} ${text} ${timer(done, leftMs)}\n`)
+      process.stderr.write(`${printableLine(`${label} ${done}/${total} ${text} ${timer(done, leftMs)}`)}\n`)
     },
     above: (say) => say(),
     stop: () => {},

@@ -1,8 +1,8 @@
 /** Base models and prompts by Hub id: fetched once, into the shared cache, and used from there. */
 import { commit, createRepo } from '@huggingface/hub'
 import { createHash } from 'node:crypto'
-import { readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile, realpath, stat, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { findPrompt } from '../../adapters/compose/find-prompt.ts'
 import { findBase } from '../../adapters/compose/open-base.ts'
@@ -10,7 +10,7 @@ import { fetchDataset, type DatasetOptions } from '../../adapters/compose/open-d
 import { openHubModel } from '../../adapters/compose/open-hub-model.ts'
 import { pullBase } from '../../adapters/compose/pull-base.ts'
 import { findOnnxFolder } from '../../adapters/compose/onnx-folder.ts'
-import { REHASH_BYTES } from '../../adapters/hub/cache.ts'
+import { REHASH_BYTES } from '../../adapters/hub/cache-check.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
 import { commandLine, main } from '../../scripts/cli/main.ts'
 import { pull } from '../../scripts/pull-prompt.ts'
@@ -153,20 +153,54 @@ describe('prompts.lock.json', () => {
     }
   })
 
-  it('frozen finds a large file that was spoilt in the cache', async () => {
+  it('a byte of a large file that changed in the cache is seen, and repaired where the hub can be asked', async () => {
     const large = Buffer.alloc(REHASH_BYTES + 1, 'w')
     await change('model.safetensors', large)
     const lockFile = join(await folder(), 'prompts.lock.json')
     const { dir } = await openHubModel('team/t5', { lockFile })
-    const frozen = (): Promise<unknown> => openHubModel('team/t5', { lockFile, frozen: true })
-    await frozen()
-    large[1000]! ^= 1
     const file = await realpath(join(dir, 'model.safetensors'))
-    await writeFile(file, large)
-    await expect(frozen()).rejects.toMatchObject({ code: 'hub-cache-corrupt', message: expect.stringContaining(`delete ${file}`) })
-    await rm(file)
-    await frozen()
-    expect((await readFile(file)).equals(large)).toBe(false)
+    const spoil = async (): Promise<void> => {
+      const bytes = Buffer.from(large)
+      bytes[1000]! ^= 1
+      await writeFile(file, bytes)
+    }
+    await spoil()
+    for (const options of [{}, { lockFile, frozen: true }]) {
+      const offline = openHubModel('team/t5', { ...options, offline: true })
+      await expect(offline).rejects.toMatchObject({
+        code: 'hub-cache-corrupt',
+        message: expect.stringContaining('model.safetensors of team/t5 is damaged'),
+      })
+    }
+    for (const options of [{}, { lockFile, frozen: true }]) {
+      await spoil()
+      expect((await openHubModel('team/t5', options)).downloadedBytes).toBe(large.length)
+      expect((await readFile(file)).equals(large)).toBe(true)
+      expect((await openHubModel('team/t5', options)).downloadedBytes).toBe(0)
+    }
+  })
+
+  it('a disk that gave another byte back, size and times the same, is found by check and by frozen', async () => {
+    const large = Buffer.alloc(REHASH_BYTES + 1, 'w')
+    await change('model.safetensors', large)
+    const lockFile = join(await folder(), 'prompts.lock.json')
+    const { dir } = await openHubModel('team/t5', { lockFile })
+    const file = await realpath(join(dir, 'model.safetensors'))
+    const rot = async (): Promise<void> => {
+      await openHubModel('team/t5')
+      large[1000]! ^= 1
+      await writeFile(file, large)
+      // The stamp of what lies there now, as times can only be set back by who has the machine.
+      const { size, mtimeNs, ctimeNs, ino } = await stat(file, { bigint: true })
+      await writeFile(join(dir, '..', '..', 'checked', basename(file)), `${size} ${mtimeNs} ${ctimeNs} ${ino}`)
+      large[1000]! ^= 1
+    }
+    await rot()
+    expect((await openHubModel('team/t5')).downloadedBytes).toBe(0)
+    await expect(openHubModel('team/t5', { lockFile, frozen: true })).rejects.toMatchObject({ code: 'hub-cache-corrupt' })
+    await expect(openHubModel('team/t5', { offline: true, check: true })).rejects.toMatchObject({ code: 'hub-cache-corrupt' })
+    expect((await openHubModel('team/t5', { check: true })).downloadedBytes).toBe(large.length)
+    expect((await readFile(file)).equals(large)).toBe(true)
   })
 
   it('pull --save --base pins prompt and base; --frozen takes both, and an app does too', async () => {

@@ -8,6 +8,7 @@ import type { EmbeddingTable } from '../../src/prompt/fingerprint.ts'
 import type { WeightTable } from '../../src/tensor/weights.ts'
 import { parseT5Config, type T5Config } from '../../src/t5/config.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
+import { checkSnapshotFolder } from '../hub/cache-check.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { placeOfAddress } from '../hub/named-place.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
@@ -30,7 +31,7 @@ export interface Base {
 }
 
 /** Of a base by Hub id; `onProgress` is told what comes over the network, where it is not in the cache yet. */
-export type BaseOptions = Pick<HubModelOptions, 'revision' | 'onProgress' | 'signal'> & {
+export type BaseOptions = Pick<HubModelOptions, 'revision' | 'onProgress' | 'signal' | 'check'> & {
   /** The Hub id that a folder's model has, for those who load what is trained on it; default: a snapshot's own, else the folder's name. */
   readonly baseId?: string
 }
@@ -70,6 +71,12 @@ async function hasWeights(dir: string): Promise<boolean> {
 }
 
 export type FoundBase = Pick<Base, 'id' | 'dir' | 'revision' | 'isLocal'>
+
+/** Whether the files that training reads are those that the Hub listed. */
+async function isSound(dir: string, { check = false }: BaseOptions): Promise<boolean> {
+  const standings = await checkSnapshotFolder(dir, { check, wanted: (path) => !path.includes('/') })
+  return [...(standings?.values() ?? [])].every((standing) => standing === 'sound')
+}
 
 /**
  * Finds the folder of a base model: a folder as it stands, a Hub id in the shared cache, else fetched from the Hub. T5's names without an owner and addresses of the Hub's pages are Hub ids too.
@@ -121,9 +128,11 @@ async function locateBase(idOrDir: string, options: BaseOptions): Promise<FoundB
   }
   const revision = place?.revision ?? options.revision
   const found = await cachedSnapshot(id, revision)
-  if (found) return { id, ...found, isLocal: false }
+  if (found && (await isSound(found.dir, options))) return { id, ...found, isLocal: false }
   const { baseId: _, ...access } = options
-  const { dir, commit } = await openHubModel(id, { ...access, ...(revision === undefined ? {} : { revision }) })
+  // Damaged, it is mended at its commit.
+  const wanted = found?.revision ?? revision
+  const { dir, commit } = await openHubModel(id, { ...access, ...(wanted === undefined ? {} : { revision: wanted }) })
   return { id, dir, revision: commit, isLocal: false }
 }
 

@@ -9,6 +9,7 @@ import { adviseLabels } from '../../src/train/advice.ts'
 import { CONFIG_FILE, fileOf, MANIFEST_FILE, parseArtifact, TENSOR_FILE, textOf, type Files } from '../artifact/artifact.ts'
 import { sha256 } from '../artifact/folder.ts'
 import { parseManifest } from '../artifact/manifest.ts'
+import { checkSnapshotFolder } from '../hub/cache-check.ts'
 import { findPrompt } from './find-prompt.ts'
 import type { BaseOptions } from './open-base.ts'
 import { openModelFacts, type OpenedModel } from './open-model-facts.ts'
@@ -43,11 +44,26 @@ export interface Verification {
  * @throws {FormatError} `prompt-missing` | `bundle-*` where there is nothing to check part by part, and as `openModelFacts`
  */
 export async function verifyPrompts(path: string, options: VerifyOptions = {}): Promise<Verification[]> {
-  const [located, model] = await Promise.all([
-    locatePrompts(await findPrompt(path), options),
-    options.model === undefined ? undefined : openModelFacts(options.model, options.onDownload ? { onProgress: options.onDownload } : {}),
+  const dir = await findPrompt(path, { check: true })
+  const [located, model, cached] = await Promise.all([
+    locatePrompts(dir, options),
+    options.model === undefined
+      ? undefined
+      : openModelFacts(options.model, { check: true, ...(options.onDownload ? { onProgress: options.onDownload } : {}) }),
+    cacheCheck(dir),
   ])
-  return Promise.all(located.map((found) => verify(found, model, options)))
+  const found = await Promise.all(located.map((each) => verify(each, model, options)))
+  if (cached === undefined) return found
+  return found.map(({ sound, checks, ...rest }) => ({ ...rest, sound: sound && cached.standing !== 'failed', checks: [...checks, cached] }))
+}
+
+/** Of a folder in the Hub's cache: whether its files, those too that the manifest holds no hash of, are what the Hub listed. */
+async function cacheCheck(dir: string): Promise<Check | undefined> {
+  const standings = await checkSnapshotFolder(dir, { check: true })
+  if (standings === undefined) return undefined
+  const bad = [...standings].filter(([, standing]) => standing !== 'sound').map(([file]) => file)
+  if (bad.length === 0) return { name: 'cache', standing: 'ok', detail: `${standings.size} files as the Hub listed them` }
+  return { name: 'cache', standing: 'failed', code: 'hub-cache-corrupt', detail: `${bad.join(', ')}: not what the Hub listed` }
 }
 
 async function verify(found: LocatedPrompt, model: OpenedModel | undefined, options: OpenPromptOptions): Promise<Verification> {

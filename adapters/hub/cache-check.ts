@@ -123,25 +123,27 @@ export async function checkStrangers(cache: RepoCache, commit: string, listed: r
 export function damaged(repo: string, file: string, path: string): HubError {
   return new HubError(
     'hub-cache-corrupt',
-    `${path} of ${repo} is damaged in the cache (${file}): it is not what the Hub lists. Pull ${repo} again without --offline, which repairs it.`,
+    `${path} of ${repo} is damaged in the cache (${file}): it is not what the Hub lists. Use it once online (without --offline and HF_HUB_OFFLINE): what is damaged is fetched again.`,
     { facts: { path, file } },
   )
 }
 
 /**
  * Checks a folder of the cache, file by file; undefined where it is none.
- * @returns how each file stands that the folder holds or should hold
+ * @returns how each file stands that the folder holds and that is wanted
  */
-export async function checkSnapshotFolder(dir: string): Promise<Map<string, Standing> | undefined> {
+export async function checkSnapshotFolder(
+  dir: string,
+  { check = false, wanted = () => true }: { readonly check?: boolean; readonly wanted?: (path: string) => boolean } = {},
+): Promise<Map<string, Standing> | undefined> {
   const path = resolve(dir)
   const commit = basename(path)
   const repository = dirname(dirname(path))
   if (!isCommit(commit) || basename(dirname(path)) !== 'snapshots' || !/^(model|dataset)s--/.test(basename(repository))) return undefined
   const cache: RepoCache = { dir: repository, locks: '' }
-  const known = await knownFiles(cache, commit)
   const there = new Set(await namesBelow(cache, commit))
   // Of a large repository often only some files are wanted.
-  const found = known.filter((file) => there.has(file.path))
-  const standings = await Promise.all(found.map(async (file) => [file.path, await standingOf(cache, commit, file, true)] as const))
+  const files = (await knownFiles(cache, commit)).filter((file) => there.has(file.path) && wanted(file.path))
+  const standings = await Promise.all(files.map(async (file) => [file.path, await standingOf(cache, commit, file, check)] as const))
   return new Map(standings)
 }

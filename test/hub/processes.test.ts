@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { cp, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { SoftPromptError } from '../../src/errors.ts'
 import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
 import { pullPrompt, type Pulled } from '../../adapters/hub/pull.ts'
@@ -259,6 +259,7 @@ describe('processes', () => {
   it('a hub that stands still keeps its folder; one that lost it acknowledges nothing more', async () => {
     const dir = await folder()
     const child = start({ op: 'hub', dir, tokens: { [TOKEN]: { name: 'me', role: 'write', orgs: [] } } })
+    onTestFinished(() => void child.process.kill('SIGKILL'))
     const { url } = (await child.result) as { url: string }
     const options = { dir: await promptFolder(1), hubUrl: url, token: TOKEN }
     const { commit } = await pushPrompt({ ...options, repo: 'me/sst2' })

@@ -1,5 +1,5 @@
 /** A checkpoint as ONNX files in the layout that transformers.js loads: written by the same graphs that train and decode. */
-import { copyFile, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { constants, copyFile, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
 import type { Graph } from '../../src/graph/ir.ts'
@@ -91,7 +91,7 @@ export async function exportOnnx(model: string, outDir: string, options: ExportO
     }
     await write(path, async (file) => {
       const bytes = formatModel(proto)
-      await writeFile(file, bytes)
+      await writeFile(file, bytes, { flag: 'wx' })
       return bytes.length
     })
   }
@@ -100,7 +100,7 @@ export async function exportOnnx(model: string, outDir: string, options: ExportO
     const found = await stat(join(modelDir, path)).catch(() => undefined)
     if (!found) continue
     await write(path, async (file) => {
-      await copyFile(join(modelDir, path), file)
+      await copyFile(join(modelDir, path), file, constants.COPYFILE_EXCL)
       return found.size
     })
   }
@@ -161,7 +161,7 @@ async function writeData(
   location: string,
   places: Map<string, ExternalData>,
 ): Promise<number> {
-  const file = await open(path, 'w')
+  const file = await open(path, 'wx')
   try {
     let offset = 0
     for (const [name, ref] of stored) {

@@ -7,6 +7,7 @@ import { hubIdOf } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import { makeFolder } from '../disk/make-folder.ts'
 import { exists } from '../disk/read.ts'
+import { syncFolders } from '../disk/replace.ts'
 import { clearAbandoned, unfinishedName } from '../disk/unfinished.ts'
 import { findOnnxFolder, type HubAccessOptions } from './onnx-folder.ts'
 
@@ -81,6 +82,7 @@ async function exportOnce(from: string, out: string): Promise<string> {
     await rename(made, out).catch(async (cause: unknown) => {
       if (!(await exists(out))) throw cause
     })
+    await syncFolders([dirname(out)])
     return out
   } finally {
     await rm(made, { recursive: true, force: true })

@@ -16,6 +16,8 @@ export interface PullFilesOptions {
   readonly token?: string
   readonly fetch?: typeof fetch
   readonly signal?: AbortSignal
+  /** Milliseconds without a byte before a request is given up; default 30,000. */
+  readonly timeoutMs?: number
   /** Files to leave behind, such as the training log; default: none. */
   readonly skip?: (path: string) => boolean
 }
@@ -51,13 +53,43 @@ async function isListed(bytes: Uint8Array<ArrayBuffer>, { sha256, oid }: Listed)
   return hexOf(await crypto.subtle.digest('SHA-1', blob)) === oid
 }
 
+const TIMEOUT_MS = 30_000
+/** Slowest answer that is waited for, bytes a second; prompts have some hundred kilobytes. */
+const SLOWEST_BYTES_PER_SECOND = 1_000
+
+/** How long an answer may take: stops the request where no byte came for some time, and where all of them would take too long. */
+function watch(timeoutMs: number, given: AbortSignal | undefined): { signal: AbortSignal; came(bytes: number): void; stop(): void } {
+  const controller = new AbortController()
+  const expire = (): void => controller.abort(new DOMException('timed out', 'TimeoutError'))
+  const abort = (): void => controller.abort(given?.reason)
+  if (given?.aborted) abort()
+  given?.addEventListener('abort', abort)
+  const began = performance.now()
+  let idle = setTimeout(expire, timeoutMs)
+  let got = 0
+  return {
+    signal: controller.signal,
+    came: (bytes) => {
+      clearTimeout(idle)
+      got += bytes
+      idle = setTimeout(expire, timeoutMs)
+      if (performance.now() - began > timeoutMs + (1000 * got) / SLOWEST_BYTES_PER_SECOND) expire()
+    },
+    stop: () => {
+      clearTimeout(idle)
+      given?.removeEventListener('abort', abort)
+    },
+  }
+}
+
 /** A body of at most `most` bytes; more is not read. */
-async function readBody(response: Response, most: number, url: string): Promise<Uint8Array<ArrayBuffer>> {
+async function readBody(response: Response, most: number, url: string, came: (bytes: number) => void): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = []
   let size = 0
   const reader = response.body?.getReader()
   for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
     size += part.value.length
+    came(part.value.length)
     if (size > most) {
       await reader?.cancel()
       throw new HubError('hub-file-too-large', `${shownUrl(url)} sent more than the ${most} bytes that were expected.`)
@@ -78,22 +110,34 @@ interface Client {
   json(url: string): Promise<{ readonly value: unknown; readonly link: string }>
 }
 
-function client({ fetch: send = fetch, token, signal, hubUrl }: PullFilesOptions & { readonly hubUrl: string }): Client {
+function client({
+  fetch: send = fetch,
+  token,
+  signal,
+  hubUrl,
+  timeoutMs = TIMEOUT_MS,
+}: PullFilesOptions & { readonly hubUrl: string }): Client {
   const get = async (url: string, most: number): Promise<{ bytes: Uint8Array<ArrayBuffer>; link: string }> => {
     const isHome = new URL(url).origin === new URL(hubUrl).origin
     const headers: Record<string, string> = token !== undefined && isHome ? { authorization: bearer(token) } : {}
+    const time = watch(timeoutMs, signal)
     try {
-      const response = await send(url, { headers, ...(signal ? { signal } : {}) })
+      const response = await send(url, { headers, signal: time.signal })
       if (!response.ok) {
         const errorCode = response.headers.get('x-error-code') ?? undefined
-        throw refusedError({ method: 'GET', url, status: response.status, errorCode, signedIn: token !== undefined })
+        const elsewhere = response.url !== '' && new URL(response.url).origin !== new URL(hubUrl).origin
+        throw refusedError({ method: 'GET', url, status: response.status, errorCode, signedIn: token !== undefined, elsewhere })
       }
-      return { bytes: await readBody(response, most, url), link: response.headers.get('link') ?? '' }
+      return { bytes: await readBody(response, most, url, time.came), link: response.headers.get('link') ?? '' }
     } catch (cause) {
       if (cause instanceof HubError || signal?.aborted) throw cause
+      if (time.signal.aborted)
+        throw new HubError('hub-timeout', `${shownUrl(url)} is silent or too slow; check the network, then try again.`, { cause })
       throw new HubError('hub-unreachable', `Cannot read ${shownUrl(url)}; check the network, and that this page may read from there.`, {
         cause,
       })
+    } finally {
+      time.stop()
     }
   }
   return {
@@ -111,16 +155,18 @@ function client({ fetch: send = fetch, token, signal, hubUrl }: PullFilesOptions
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
+const hexIn = (value: unknown): string => (typeof value === 'string' ? value : '')
+
 /** @throws {HubError} `hub-answer` */
 function parseEntry(entry: unknown, where: string): Listed | undefined {
   if (isObject(entry) && entry['type'] === 'directory') return undefined
   const { path, size, oid, lfs } = isObject(entry) ? entry : {}
-  const sha256 = isObject(lfs) ? String(lfs['oid']).replace(/^sha256:/, '') : undefined
+  const sha256 = isObject(lfs) ? hexIn(lfs['oid']).replace(/^sha256:/, '') : undefined
   const isSound =
     typeof path === 'string' &&
     Number.isSafeInteger(size) &&
-    (sha256 === undefined ? /^[0-9a-f]{40}$/.test(String(oid)) : /^[0-9a-f]{64}$/.test(sha256))
-  if (isSound) return { path: checkRemotePath(path), size: size as number, oid: String(oid), ...(sha256 === undefined ? {} : { sha256 }) }
+    (sha256 === undefined ? /^[0-9a-f]{40}$/.test(hexIn(oid)) : /^[0-9a-f]{64}$/.test(sha256))
+  if (isSound) return { path: checkRemotePath(path), size: size as number, oid: hexIn(oid), ...(sha256 === undefined ? {} : { sha256 }) }
   throw new HubError('hub-answer', `${where} lists a file without a usable name, size or digest.`)
 }
 
@@ -152,7 +198,7 @@ export async function pullPromptFiles(options: PullFilesOptions): Promise<Pulled
   const repo = checkRepoId(id)
   const hub = client({ ...options, hubUrl })
   const { value } = await hub.json(`${hubUrl}/api/models/${repo}/revision/${encodeURIComponent(revision)}?expand=sha`)
-  const commit = isObject(value) ? String(value['sha']) : ''
+  const commit = isObject(value) ? hexIn(value['sha']) : ''
   if (!/^[0-9a-f]{40}$/.test(commit)) throw new HubError('hub-answer', `${shownUrl(hubUrl)} names no commit for ${repo} at "${revision}".`)
   const listed = filesIn(await list(hub, hubUrl, repo, commit), folder)
   const chosen = selectPromptFiles(listed, options.repo).filter(({ path }) => !skip(path))

@@ -10,7 +10,7 @@ import { isMissing, readText } from '../disk/read.ts'
 import { writeAtomic } from '../disk/replace.ts'
 import { blobPath, filePath, linkTarget, readListing, snapshotPath, type RepoCache } from './cache.ts'
 import { sha1, startDigest } from './digest.ts'
-import { isCommit, type RemoteFile } from './remote.ts'
+import type { RemoteFile } from './remote.ts'
 
 /** Files up to this size are hashed each time they are used: that takes a hundredth of a second. */
 export const REHASH_BYTES: number = 16 << 20
@@ -136,14 +136,16 @@ export async function checkSnapshotFolder(
   dir: string,
   { check = false, wanted = () => true }: { readonly check?: boolean; readonly wanted?: (path: string) => boolean } = {},
 ): Promise<Map<string, Standing> | undefined> {
-  const path = resolve(dir)
-  const commit = basename(path)
-  const repository = dirname(dirname(path))
-  if (!isCommit(commit) || basename(dirname(path)) !== 'snapshots' || !/^(model|dataset)s--/.test(basename(repository))) return undefined
+  const [, repository, commit, folder] =
+    /^(.*[/\\](?:model|dataset)s--[^/\\]+)[/\\]snapshots[/\\]([0-9a-f]{40})(?:[/\\](.*))?$/.exec(resolve(dir)) ?? []
+  if (repository === undefined || commit === undefined) return undefined
   const cache: RepoCache = { dir: repository, locks: '' }
+  const below = folder === undefined ? '' : `${folder.replaceAll('\\', '/')}/`
   const there = new Set(await namesBelow(cache, commit))
   // Of a large repository often only some files are wanted.
-  const files = (await knownFiles(cache, commit)).filter((file) => there.has(file.path) && wanted(file.path))
+  const files = (await knownFiles(cache, commit)).filter(
+    ({ path }) => there.has(path) && path.startsWith(below) && wanted(path.slice(below.length)),
+  )
   const standings = await Promise.all(files.map(async (file) => [file.path, await standingOf(cache, commit, file, check)] as const))
   return new Map(standings)
 }

@@ -4,7 +4,7 @@
  * as with Python's client, private repositories included. Source: huggingface_hub 1.33, file_download.py.
  */
 import type { Stats } from 'node:fs'
-import { copyFile, lstat, readlink, rename, rm, symlink } from 'node:fs/promises'
+import { constants, copyFile, lstat, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { readText } from '../disk/read.ts'
@@ -126,7 +126,7 @@ export async function linkSnapshot(cache: RepoCache, commit: string, file: Remot
   const link = (beside: string): Promise<void> =>
     symlink(target, beside).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPERM' && error.code !== 'ENOSYS') throw error
-      return copyFile(blobPath(cache, file.digest), beside)
+      return copyFile(blobPath(cache, file.digest), beside, constants.COPYFILE_EXCL)
     })
   await putFile(path, link, unfinishedPath(cache))
 }

@@ -1,5 +1,5 @@
 /** Puts a pulled prompt into a folder of the user's. */
-import { copyFile, lstat, readFile, rename, rm } from 'node:fs/promises'
+import { constants, copyFile, lstat, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
 import { reasonOf } from '../disk/errors.ts'
@@ -30,7 +30,7 @@ async function stateOf(out: string, files: readonly LockedFile[]): Promise<'abse
 async function copyFiles(from: string, to: string, files: readonly LockedFile[]): Promise<void> {
   for (const { path, sha256: expected } of files) {
     await makeFolder(dirname(join(to, path)))
-    await copyFile(join(from, path), join(to, path))
+    await copyFile(join(from, path), join(to, path), constants.COPYFILE_EXCL)
     if (sha256(await readFile(join(to, path))) !== expected)
       throw new HubError('hub-disk', `The copy of ${path} is not what the cache holds; pull again.`)
   }

@@ -25,7 +25,9 @@ export interface Output {
   progress(label: string, total: number, afterMs?: number): Promise<Progress>
 }
 
-const shown = (sign: string): string => `\\u${(sign.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`
+/** As JSON writes it: one that has two code units in two. */
+const shown = (sign: string): string =>
+  Array.from({ length: sign.length }, (_, at) => `\\u${sign.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')
 
 /** Text of strangers on a terminal: control characters and those that turn the direction of writing are shown, not obeyed. */
 export const printable = (text: string): string => text.replaceAll(/(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, shown)
@@ -63,7 +65,8 @@ export function shellOutput(options: { readonly json: boolean; readonly quiet: b
     },
     table: (header, rows) => line(formatTable(header, rows)),
     result: (value) => {
-      if (json) process.stdout.write(`${JSON.stringify(value)}\n`)
+      // Escaped it is the same JSON.
+      if (json) process.stdout.write(`${printableLine(JSON.stringify(value))}\n`)
     },
     progress: async (label, total, afterMs = 0) => {
       if (json || quiet) return { update: () => {}, above: (say) => say(), stop: () => {} }

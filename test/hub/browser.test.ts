@@ -1,9 +1,11 @@
 /** The Hub without a file system: the same bytes as Node pulls, refused when wrong, and nothing of Node's in the module's graph. */
 import { readFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { dirname, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { pullPromptFiles } from '../../adapters/hub/browser.ts'
 import { pushPrompt } from '../../adapters/hub/push.ts'
+import { hostileHub, store } from './hostile.ts'
 import { faultProxy, hub, promptFiles, promptFolder, TOKEN, type FaultKind } from './helpers.ts'
 
 const entry = resolve(import.meta.dirname, '../../adapters/hub/browser.ts')
@@ -78,5 +80,27 @@ describe('in a browser', () => {
     await expect(pull((text) => text.replace('adapter_model', 'x'))).rejects.toMatchObject({ code: 'hub-not-a-prompt' })
     await expect(pull(() => '{')).rejects.toMatchObject({ code: 'hub-answer' })
     await expect(pull(() => '[{"type":"file","path":"x"}]')).rejects.toMatchObject({ code: 'hub-answer' })
+  })
+
+  it.each([
+    ['never answers', () => {}],
+    [
+      'sends a byte now and then',
+      (response: ServerResponse) => {
+        response.writeHead(200)
+        const timer = setInterval(() => response.write(' '), 10)
+        response.on('close', () => clearInterval(timer))
+      },
+    ],
+  ] as const)('leaves a hub that %s', async (_, misdeed) => {
+    const { url } = await hostileHub({ tree: (__, response) => misdeed(response) })
+    await expect(pullPromptFiles({ repo: 'me/x', hubUrl: url, timeoutMs: 100 })).rejects.toMatchObject({ code: 'hub-timeout' })
+  })
+
+  it('speaks of no token where a store refused that was sent none', async () => {
+    const at = await store((__, response) => void response.writeHead(403).end())
+    const { url } = await hostileHub({ file: (__, response) => void response.writeHead(302, { location: `${at}/x?sig=1` }).end() })
+    const pulled = pullPromptFiles({ repo: 'me/x', hubUrl: url, token: TOKEN })
+    await expect(pulled).rejects.toMatchObject({ code: 'hub-store', message: expect.not.stringMatching(/token/i) })
   })
 })

@@ -67,8 +67,9 @@ function take(path: string, text: string): boolean {
 async function isDead(path: string): Promise<boolean> {
   try {
     const holder = await holderOf(path)
-    if (holder && isHere(holder)) return isGone(holder)
-    return Date.now() - (await stat(path)).mtimeMs > (holder ? STALE_MS : NAMELESS_MS)
+    const { mtimeMs } = await stat(path)
+    if (holder && isHere(holder)) return isGone(holder, mtimeMs)
+    return Date.now() - mtimeMs > (holder ? STALE_MS : NAMELESS_MS)
   } catch (error) {
     if (isMissing(error)) return false
     throw error
@@ -141,16 +142,21 @@ function held(path: string, text: string): Lock {
   }
 }
 
-/** The lock as soon as it is free. */
-async function waitForLock(path: string, clock: Clock, signal: AbortSignal | undefined): Promise<Lock> {
+/** The lock as soon as it is free; undefined where its holder lives and stands still. */
+async function waitForLock(path: string, clock: Clock, signal: AbortSignal | undefined): Promise<Lock | undefined> {
   for (;;) {
     const lock = await tryLock(path)
     if (lock) return lock
+    const beaten = await stat(path).catch(() => undefined)
+    if (beaten && Date.now() - beaten.mtimeMs > STALE_MS) return undefined
     await clock.sleep(POLL_MS, signal)
   }
 }
 
-/** Runs `work` while holding the lock file. */
+/**
+ * Runs `work` while holding the lock file.
+ * @throws {DiskError} `lock-busy` where its holder stands still; `disk-write`, and what `work` throws
+ */
 export async function withLock<T>(
   path: string,
   clock: Clock,
@@ -158,9 +164,27 @@ export async function withLock<T>(
   work: (lock: Lock) => Promise<T>,
 ): Promise<T> {
   const lock = await waitForLock(path, clock, signal)
+  if (!lock) {
+    const holder = await holderOf(path)
+    throw new DiskError(
+      'lock-busy',
+      `The lock ${path} is held by a process that stands still (${holder?.pid ?? 'unknown'} on ${holder?.host ?? 'this machine'}): let it go on, or end it, then try again.`,
+      { facts: { path } },
+    )
+  }
   try {
     return await work(lock)
   } finally {
     await lock.release()
+  }
+}
+
+/** Runs `work` when others have done theirs, where that only spares the same work twice: nobody waits for one that stands still. */
+export async function inTurn<T>(path: string, clock: Clock, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  const lock = await waitForLock(path, clock, signal)
+  try {
+    return await work()
+  } finally {
+    await lock?.release()
   }
 }

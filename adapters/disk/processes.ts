@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { hostname, uptime } from 'node:os'
 
 /** Of a longer name the end, where names of pods and containers differ: file names have room for 255 letters. */
 const HOST_LETTERS = 24
@@ -60,16 +60,17 @@ export function thisProcess(): Process {
 }
 
 /** Whether a process's number means the same here as where it was written: of others nothing can be known. */
-export function isHere({ host, space }: Process): boolean {
-  const us = thisProcess()
+export function isHere({ host, space }: Process, us: Process = thisProcess()): boolean {
   return host === us.host && space === us.space
 }
 
-/** Whether a process of this machine is known to be gone. Of other machines, and of other containers, nothing is known. */
-export function isGone(other: Process): boolean {
-  if (!isHere(other)) return false
+/**
+ * Whether a process of this machine is known to be gone. Of other machines, and of other containers, nothing is known.
+ * @param seenMs when it was last seen, milliseconds since 1970: before the machine was started tells where the system does not say when a process began
+ */
+export function isGone(other: Process, seenMs: number = Infinity, us: Process = thisProcess()): boolean {
+  if (!isHere(other, us)) return false
   const { pid, start, space } = other
-  const us = thisProcess()
   if (pid === us.pid) return start !== us.start
   try {
     process.kill(pid, 0)
@@ -77,7 +78,8 @@ export function isGone(other: Process): boolean {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return true
   }
   // Its number may have been given to another since.
-  const now = space === undefined ? undefined : startOf(pid)
+  if (space === undefined) return seenMs < Date.now() - 1000 * uptime()
+  const now = startOf(pid)
   return now !== undefined && now !== start
 }
 

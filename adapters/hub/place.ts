@@ -1,7 +1,7 @@
 /** Puts a pulled prompt into a folder of the user's. */
 import { constants, copyFile, lstat, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { HubError } from '../../src/errors.ts'
+import { DiskError, HubError } from '../../src/errors.ts'
 import { reasonOf } from '../disk/errors.ts'
 import { withLock, type Lock } from '../disk/lock.ts'
 import { makeFolder } from '../disk/make-folder.ts'
@@ -80,7 +80,7 @@ export async function place(snapshot: string, files: readonly LockedFile[], out:
     }
   }
   await withLock(lock, options.clock ?? systemClock, options.signal, replace).catch((cause: unknown) => {
-    if (cause instanceof HubError) throw cause
+    if (cause instanceof HubError || (cause instanceof DiskError && cause.code !== 'disk-write')) throw cause
     if (options.signal?.aborted) throw new HubError('hub-aborted', `Placing the prompt in ${out} was stopped.`, { cause })
     throw new HubError('hub-disk', `Cannot write ${out}: ${reasonOf(cause)}. Make room, or choose another --out.`, { cause })
   })

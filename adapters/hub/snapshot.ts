@@ -91,8 +91,8 @@ async function fetchBlob(
 ): Promise<boolean> {
   if (await hasBlob(cache, file, options.check)) return false
   // Loaded only for this: most pulls find all in the cache.
-  const [{ withLock }, { download }] = await Promise.all([import('../disk/lock.ts'), import('./download.ts')])
-  return withLock(`${cache.locks}/${file.digest.hex}.js.lock`, options.clock ?? systemClock, options.signal, async () => {
+  const [{ inTurn }, { download }] = await Promise.all([import('../disk/lock.ts'), import('./download.ts')])
+  return inTurn(`${cache.locks}/${file.digest.hex}.js.lock`, options.clock ?? systemClock, options.signal, async () => {
     if (await hasBlob(cache, file, options.check)) return false
     await download(options, repo, commit, file, blobPath(cache, file.digest), onBytes)
     return true

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
-import { tryLock } from '../../adapters/disk/lock.ts'
+import { inTurn, tryLock, withLock } from '../../adapters/disk/lock.ts'
 import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
 import { compileProgram, type Program } from '../program.ts'
 import { folder } from './folder.ts'
@@ -85,6 +85,23 @@ it.runIf(process.platform === 'linux')(
     expect(await other.write()).toBe('written')
   },
 )
+
+const work = async (): Promise<string> => 'done'
+
+it('waits for no process that stands still: says so, or goes on where that only costs work', async () => {
+  const path = join(await folder(), 'lock')
+  const other = await holder(path)
+  other.stop()
+  await setBack(path)
+  const clock = { sleep: (ms: number) => Promise.reject(new Error(`waited ${ms} ms`)) }
+  const waiting = withLock(path, clock, undefined, work)
+  await expect(waiting).rejects.toMatchObject({ code: 'lock-busy', message: expect.stringContaining(String(other.pid)) })
+  expect(await inTurn(path, clock, undefined, work)).toBe('done')
+  other.wake()
+  expect(await other.write()).toBe('written')
+  await utimes(path, new Date(), new Date())
+  await expect(inTurn(path, clock, undefined, work)).rejects.toThrow('waited')
+})
 
 it.runIf(process.platform === 'linux')('takes it from a process whose number was given to another since', async () => {
   const path = join(await folder(), 'lock')

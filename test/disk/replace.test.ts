@@ -42,4 +42,8 @@ it('tells a process from another that had its number, and knows nothing of other
   expect(isGone({ ...us, start: '1' })).toBe(true)
   expect(isGone({ ...us, pid: 2 ** 22 + 1 })).toBe(true) // beyond the largest number
   expect(isGone({ ...us, host: 'elsewhere', start: '1' })).toBe(false)
+  // Where the system does not say when a process began: a living number of before the machine was started is another's.
+  const { space: _, ...bare } = us
+  const parent = { ...bare, pid: process.ppid }
+  expect([isGone(parent, 0, bare), isGone(parent, Date.now(), bare), isGone(parent, undefined, bare)]).toEqual([true, false, false])
 })

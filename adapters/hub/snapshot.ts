@@ -148,10 +148,10 @@ async function openCached(options: SnapshotOptions, cache: RepoCache, repo: Repo
   const listed = await readListing(cache, commit)
   const files = listed ? options.select(listed) : await chosenOfLinks(options, cache, commit)
   if (listed) checkNames(listed, files, repo.name)
-  for (const file of files) {
-    const standing = await standingOf(cache, commit, file, options.check)
-    if (standing === 'missing') throw offline(repo, revision, file.path)
-    if (standing === 'damaged') throw damaged(repo.name, filePath(cache, commit, file.path), file.path)
+  const standings = await Promise.all(files.map((file) => standingOf(cache, commit, file, options.check)))
+  for (const [index, { path }] of files.entries()) {
+    if (standings[index] === 'missing') throw offline(repo, revision, path)
+    if (standings[index] === 'damaged') throw damaged(repo.name, filePath(cache, commit, path), path)
   }
   if (listed) await checkStrangers(cache, commit, listed, options.select)
   return { repo: repo.name, revision, files: listed ? files : [], downloadedBytes: 0, ...found }

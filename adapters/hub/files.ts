@@ -58,7 +58,7 @@ const foldersOf = (paths: readonly string[]): string[] =>
     return path.endsWith(`/${REQUIRED[0]}`) && paths.includes(`${folder}/${REQUIRED[1]}`) ? [folder] : []
   })
 
-const listed = (paths: readonly string[]): string =>
+const named = (paths: readonly string[]): string =>
   paths
     .slice(0, 10)
     .map((path) => plain(path, 100))
@@ -73,13 +73,13 @@ function noPrompt(files: readonly SizedPath[], missing: readonly string[], where
   if (folders.length > 0) {
     return new HubError(
       'hub-not-a-prompt',
-      `${where} holds no soft prompt at its top, but in ${listed(folders)}. Name one: ${where}#${plain(folders[0] ?? '')}.`,
+      `${where} holds no soft prompt at its top, but in ${named(folders)}. Name one: ${where}#${plain(folders[0] ?? '')}.`,
       { facts: { missing, folders } },
     )
   }
   return new HubError(
     'hub-not-a-prompt',
-    `${where} holds no soft prompt: ${missing.join(' and ')} missing; it has ${listed(paths) || 'no files'}.`,
+    `${where} holds no soft prompt: ${missing.join(' and ')} missing; it has ${named(paths) || 'no files'}.`,
     { facts: { missing } },
   )
 }

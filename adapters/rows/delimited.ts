@@ -1,5 +1,5 @@
 /** CSV and TSV to rows, by csv-parse: the first line names the fields. Read as pandas reads them, but for what pandas would lose in silence. */
-import { parse, type Options } from 'csv-parse/sync'
+import { parse } from 'csv-parse/sync'
 import { DataError } from '../../src/errors.ts'
 import type { Row } from '../../src/data/rows.ts'
 
@@ -13,7 +13,8 @@ interface Parsed {
 /** Each ends a record, mixed in one file too: a file of two systems, or a header written by another program. */
 const LINE_ENDS = ['\r\n', '\n', '\r']
 /** A whole field in quotes, its own quotes doubled. */
-const QUOTED = /^"(?:[^"]|"")*"$/
+const isQuoted = (field: string): boolean =>
+  field.length > 1 && field.startsWith('"') && field.endsWith('"') && !field.slice(1, -1).replaceAll('""', '').includes('"')
 
 /**
  * `.csv` whose header has no comma may be parted by `;` (a spreadsheet's habit where the comma is decimal) or by tabs.
@@ -48,15 +49,43 @@ function delimiterOf(text: string): Delimiter {
  * or where only quotes explain its line ends and tabs.
  */
 function tabbed(text: string, name: string): Parsed[] {
-  const plain = attempt(() => recordsOf(text, name, '\t', { quote: null }))
-  const begun = plain instanceof DataError ? [] : plain.flatMap(({ record }) => record.filter((field) => field.startsWith('"')))
-  const whole = !(plain instanceof DataError) && begun.every((field) => QUOTED.test(field))
-  if (whole && begun.length === 0) return plain
-  const oneColumn = !(plain instanceof DataError) && plain[0]?.record.length === 1
-  const quoted = whole || oneColumn || plain instanceof DataError ? attempt(() => recordsOf(text, name, '\t')) : plain
-  if (!(quoted instanceof DataError)) return quoted
-  if (plain instanceof DataError) throw plain
-  return plain
+  const plain = attempt(() => unquotedRecords(text, name))
+  if (plain instanceof DataError) {
+    const quoted = attempt(() => recordsOf(text, name, '\t'))
+    if (quoted instanceof DataError) throw plain
+    return quoted
+  }
+  const begun = plain.flatMap(({ record }) => record.filter((field) => field.startsWith('"')))
+  if (begun.length === 0) return plain
+  if (begun.every(isQuoted)) return plain.map(({ record, info }) => ({ record: record.map(unquoted), info }))
+  const quoted = plain[0]?.record.length === 1 ? attempt(() => recordsOf(text, name, '\t')) : plain
+  return quoted instanceof DataError ? plain : quoted
+}
+
+const unquoted = (field: string): string => (field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field)
+
+/** Every tab parts, every line end ends, and quotes are characters like others. */
+function unquotedRecords(text: string, name: string): Parsed[] {
+  const records: Parsed[] = []
+  for (const [index, line] of text
+    .replace(/^\ufeff/, '')
+    .split(/\r\n|\n|\r/)
+    .entries()) {
+    if (line === '') continue
+    const record = line.split('\t')
+    const [expected, lines] = [records[0]?.record.length ?? record.length, index + 1]
+    if (record.length !== expected) {
+      throw new DataError(
+        'row-csv',
+        `${name}:${lines}: ${record.length} fields, the header has ${expected}. Expected as many in every line, parted by tabs.`,
+        {
+          facts: { where: `${name}:${lines}` },
+        },
+      )
+    }
+    records.push({ record, info: { lines } })
+  }
+  return records
 }
 
 function attempt<T>(act: () => T): T | DataError {
@@ -68,7 +97,7 @@ function attempt<T>(act: () => T): T | DataError {
   }
 }
 
-function recordsOf(text: string, name: string, delimiter: Delimiter, options: Options = {}): Parsed[] {
+function recordsOf(text: string, name: string, delimiter: Delimiter): Parsed[] {
   try {
     const parsed: unknown = parse(text, {
       delimiter,
@@ -76,7 +105,6 @@ function recordsOf(text: string, name: string, delimiter: Delimiter, options: Op
       info: true,
       skip_empty_lines: true,
       record_delimiter: LINE_ENDS,
-      ...options,
     })
     return parsed as Parsed[]
   } catch (cause) {

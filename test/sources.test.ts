@@ -5,10 +5,10 @@ import { join, resolve } from 'node:path'
 import { expect, it } from 'vitest'
 
 const root = resolve(import.meta.dirname, '..')
-const BINARY = /\.(?:safetensors|onnx|npy|bin|parquet|model)$/
+const TEXT = /\.(?:ts|mjs|py|sh|md|jsonl?|html|css|svg|snap|pem|ya?ml)$|(?:^|\/)[^.]+$|(?:^|\/)\.[^/]+$/
 
 const tracked = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 }).split('\0')
-const texts = tracked.filter((name) => name !== '' && !BINARY.test(name))
+const texts = tracked.filter((name) => TEXT.test(name))
 
 /** Line and code of the first control character. */
 function firstControl(text: string): string | undefined {

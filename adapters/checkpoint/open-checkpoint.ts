@@ -78,7 +78,7 @@ async function weightFiles(dir: string): Promise<WeightFile[]> {
   }
   throw new ConfigError(
     'checkpoint-missing',
-    `${dir} has no model.safetensors or pytorch_model.bin (nor an index of shards): training reads the PyTorch weights, not ONNX files.`,
+    `${dir} has no model.safetensors or pytorch_model.bin (nor an index of shards). PyTorch weights are needed here; ONNX files do not do. Fetch them with the model.`,
     { facts: { dir } },
   )
 }

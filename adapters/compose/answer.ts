@@ -1,11 +1,15 @@
 /** Answers of prompts to texts: the library's `run`. */
-import { DEFAULT_TEMPLATE, fillText } from '../../src/data/template.ts'
+import { DEFAULT_TEMPLATE, fillTemplate, parseTemplate, type Template, type TemplateInput } from '../../src/data/template.ts'
 import { answerRows, type LabelScore } from '../../src/decode/answer.ts'
-import { joinAnswers, type Ensemble } from '../../src/decode/ensemble.ts'
+import { joinAnswers } from '../../src/decode/ensemble.ts'
+import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import type { NamedPrompt } from './answering-base.ts'
 import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
 
 export interface Answer {
+  /** The text that was given; of fields, the template filled with them. */
   readonly text: string
+  readonly fields?: Readonly<Record<string, unknown>>
   readonly prompt: string
   /** The best label where the prompt has labels, else the generated text. */
   readonly answer: string
@@ -13,14 +17,17 @@ export interface Answer {
   readonly labels?: readonly LabelScore[]
 }
 
+/** A text, or the fields of the prompts' templates. */
+export type AnswerInput = TemplateInput
+
 export interface AnswerOptions extends PromptedOptions {
-  /** Those that come by and by are answered as they come. */
-  readonly texts: readonly string[] | AsyncIterable<string>
+  /** Texts, for templates of one field, or fields by name. Those that come by and by are answered as they come. */
+  readonly texts: readonly AnswerInput[] | AsyncIterable<AnswerInput>
+  /** What messages call an input, by its index. Default: `text 1`. */
+  readonly where?: (index: number) => string
   readonly maxNewTokens?: number
   /** Continuations followed side by side where text is generated. Default 1: greedy. */
   readonly beams?: number
-  /** Joins the prompts' answers into one: the majority, or the mean of their probabilities. */
-  readonly ensemble?: Ensemble
   /** Told a generated text as it grows, where greedy search makes it. */
   readonly onText?: (text: string, prompt: string, answer: string) => void
 }
@@ -31,7 +38,11 @@ const FEW = 4
 /** Rows answered at once. */
 const BATCH = 64
 
-/** Answers every text with every prompt, texts outermost; with `ensemble`, one answer a text. @throws {ConfigError} `ensemble-labels` */
+/**
+ * Answers every text with every prompt, texts outermost; with `ensemble`, one answer a text.
+ * @throws {ConfigError} `ensemble-labels`; `template-fields` for a lone text and a template of several fields
+ * @throws {DataError} `row-field` for fields that a template names and an input lacks
+ */
 export async function answer(options: AnswerOptions): Promise<Answer[]> {
   const all: Answer[] = []
   for await (const each of answers(options)) all.push(each)
@@ -44,20 +55,25 @@ export async function* answers(options: AnswerOptions): AsyncGenerator<Answer, v
   const prompted = await openPrompted(few && (options.engine ?? 'onnxruntime') === 'onnxruntime' ? { memory: 'low', ...options } : options)
   try {
     const most = Math.max(1, Math.floor(BATCH / prompted.prompts.length))
-    for await (const texts of blocksOf(options.texts, most)) yield* await answersOf(texts, prompted, options)
+    const ready = prompted.prompts.map((each) => ({ ...each, template: parseTemplate(each.prompt.manifest.template ?? DEFAULT_TEMPLATE) }))
+    let first = 0
+    for await (const texts of blocksOf(options.texts, most)) {
+      yield* await answersOf(inputsOf(texts, first, ready, options), texts.length, prompted, options)
+      first += texts.length
+    }
   } finally {
     await prompted.dispose()
   }
 }
 
 /** At most so many texts at a time: of those that come by and by, what is there. */
-async function* blocksOf(texts: AnswerOptions['texts'], most: number): AsyncGenerator<readonly string[], void> {
+async function* blocksOf(texts: AnswerOptions['texts'], most: number): AsyncGenerator<readonly AnswerInput[], void> {
   if (!(Symbol.asyncIterator in texts)) {
     for (let from = 0; from < texts.length; from += most) yield texts.slice(from, from + most)
     return
   }
   const source = texts[Symbol.asyncIterator]()
-  const pull = (): Promise<IteratorResult<string>> => {
+  const pull = (): Promise<IteratorResult<AnswerInput>> => {
     const pulled = source.next()
     // Thrown where it is waited for: after what came before it was answered.
     pulled.catch(() => {})
@@ -65,9 +81,9 @@ async function* blocksOf(texts: AnswerOptions['texts'], most: number): AsyncGene
   }
   let next = pull()
   for (let first = await next; first.done !== true; first = await next) {
-    const block: string[] = []
+    const block: AnswerInput[] = []
     for (
-      let each: IteratorResult<string> | undefined = first;
+      let each: IteratorResult<AnswerInput> | undefined = first;
       each?.done === false;
       each = await Promise.race([next.catch(() => undefined), soon()])
     ) {
@@ -82,9 +98,36 @@ async function* blocksOf(texts: AnswerOptions['texts'], most: number): AsyncGene
 /** Nothing, once all that has come was handed on. */
 const soon = (): Promise<undefined> => new Promise((resolve) => setImmediate(resolve, undefined))
 
-async function answersOf(texts: readonly string[], { base, model, prompts }: Prompted, options: AnswerOptions): Promise<Answer[]> {
+interface Ask {
+  /** What was given. */
+  readonly given: Pick<Answer, 'text' | 'fields'>
+  readonly filled: string
+  readonly name: string
+  readonly prompt: SoftPrompt
+}
+
+/** Every text for every prompt, its template filled. */
+function inputsOf(
+  texts: readonly AnswerInput[],
+  first: number,
+  prompts: readonly (NamedPrompt & { readonly template: Template })[],
+  { where = (index) => `text ${index + 1}` }: AnswerOptions,
+): Ask[] {
+  return texts.flatMap((input, index) =>
+    prompts.map(({ name, prompt, template }) => {
+      const filled = fillTemplate(template, input, where(first + index))
+      return { given: typeof input === 'string' ? { text: input } : { text: filled, fields: input }, filled, name, prompt }
+    }),
+  )
+}
+
+async function answersOf(
+  asked: readonly Ask[],
+  texts: number,
+  { tokenizer, startId, model, prompts }: Prompted,
+  options: AnswerOptions,
+): Promise<Answer[]> {
   const { ensemble, maxNewTokens, beams, onText } = options
-  const asked = texts.flatMap((text) => prompts.map(({ name, prompt }) => ({ text, name, prompt })))
   const found: Answer[] = []
   // Rows with the same label words run together; so do those that generate.
   for (const labels of new Map(prompts.map(({ prompt: { manifest } }) => [JSON.stringify(manifest.labels), manifest.labels])).values()) {
@@ -93,25 +136,23 @@ async function answersOf(texts: readonly string[], { base, model, prompts }: Pro
     )
     const made = await answerRows({
       model,
-      tokenizer: base.tokenizer,
-      startId: base.config.startId,
-      rows: own.map(({ prompt, text }) => ({
-        inputIds: base.tokenizer.encode(fillText(prompt.manifest.template ?? DEFAULT_TEMPLATE, text)),
-        prompt: prompt.embeddings,
-      })),
+      tokenizer,
+      startId,
+      rows: own.map(({ prompt, filled }) => ({ inputIds: tokenizer.encode(filled), prompt: prompt.embeddings })),
       ...(labels ? { labels } : {}),
       ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
       ...(beams === undefined ? {} : { beams }),
-      ...(onText ? { onText: (index, said) => onText(own[index]?.text ?? '', own[index]?.name ?? '', said) } : {}),
+      ...(onText ? { onText: (index, said) => onText(own[index]?.given.text ?? '', own[index]?.name ?? '', said) } : {}),
     })
-    for (const [index, { row, text, name }] of own.entries()) {
+    for (const [index, { row, given, name }] of own.entries()) {
       const said = made[index] as (typeof made)[number]
-      found[row] = { text, prompt: name, ...said, ...(labels ? {} : { generated: said.answer }) }
+      found[row] = { ...given, prompt: name, ...said, ...(labels ? {} : { generated: said.answer }) }
     }
   }
   if (ensemble === undefined) return found
-  return texts.map((text, index) => {
+  return Array.from({ length: texts }, (_, index) => {
     const own = found.slice(index * prompts.length, (index + 1) * prompts.length)
-    return { text, prompt: `${ensemble} of ${prompts.length}`, ...joinAnswers(own, ensemble) }
+    const given = asked[index * prompts.length]?.given ?? { text: '' }
+    return { ...given, prompt: `${ensemble} of ${prompts.length}`, ...joinAnswers(own, ensemble) }
   })
 }

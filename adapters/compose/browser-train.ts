@@ -2,7 +2,7 @@
 import { digestRows } from '../../src/data/digest.ts'
 import { encodeExamples, labelsOf, toExamples, type EncodedExample, type Example } from '../../src/data/examples.ts'
 import { holdOut } from '../../src/data/split.ts'
-import { DEFAULT_TEMPLATE, fillText, parseTemplate } from '../../src/data/template.ts'
+import { DEFAULT_TEMPLATE, fillTemplate, parseTemplate } from '../../src/data/template.ts'
 import { answerRows, type RowAnswer } from '../../src/decode/answer.ts'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
 import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
@@ -167,7 +167,9 @@ export async function openAnswerer({ config, tokenizer, weights }: BrowserBase, 
   return {
     answer: async (text, prompt) => {
       const { labels, template = DEFAULT_TEMPLATE } = prompt?.manifest ?? {}
-      const rows = [{ inputIds: tokenizer.encode(fillText(template, text)), ...(prompt ? { prompt: prompt.embeddings } : {}) }]
+      const rows = [
+        { inputIds: tokenizer.encode(fillTemplate(parseTemplate(template), text)), ...(prompt ? { prompt: prompt.embeddings } : {}) },
+      ]
       const [answer] = await answerRows({ model, tokenizer, startId: config.startId, rows, ...(labels ? { labels } : {}) })
       return answer as RowAnswer
     },

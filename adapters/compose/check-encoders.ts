@@ -13,6 +13,7 @@ import { fromF16 } from '../../src/tensor/half.ts'
 import { openPromptedSession } from '../onnxruntime/attach.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { sha256 } from './base-model.ts'
+import { listOnnx } from './onnx-files.ts'
 import { findOnnxFolder } from './onnx-folder.ts'
 import { openOnnxRuntime } from './open-engine.ts'
 import { openModelFacts } from './open-model-facts.ts'
@@ -39,12 +40,13 @@ export async function checkEncoders(name: string, prompt: SoftPrompt, model: str
     throw new ConfigError('fingerprint-missing', `${name} carries no fingerprint of its base, so no file can be held against it.`)
   }
   const dir = await findOnnxFolder({ id: model }, [''])
-  const files = (await readdir(join(dir, 'onnx'))).filter((file) => /^encoder_model\w*\.onnx$/.test(file)).toSorted()
-  if (files.length === 0) throw new ConfigError('base-no-onnx', `${join(dir, 'onnx')} has no encoder_model*.onnx.`)
+  const folder = join(dir, (await listOnnx(dir))?.subfolder ?? 'onnx')
+  const files = (await readdir(folder)).filter((file) => /^encoder_model\w*\.onnx$/.test(file)).toSorted()
+  if (files.length === 0) throw new ConfigError('base-no-onnx', `${folder} has no encoder_model*.onnx.`)
   const outputs = new Map<string, Float32Array>()
   const checks: EncoderCheck[] = []
   for (const file of [...files.filter((each) => each === FLOAT_FILE), ...files.filter((each) => each !== FLOAT_FILE)]) {
-    const path = join(dir, 'onnx', file)
+    const path = join(folder, file)
     const { answer, drift, reasons } = await compareFingerprint(fingerprint, (await openModelFacts(path)).facts, sha256)
     if (answer === 'other') {
       throw new MismatchError('prompt-base', `${name} was made for ${id}, not for the model in ${path}: ${reasons.join('; ')}.`, {

@@ -15,6 +15,11 @@ export interface DataOptions {
   readonly labelMap?: Readonly<Record<string, string>>
 }
 
+export interface ReadDataOptions extends DataOptions {
+  /** Answers that the map does not name are taken as they stand. Default: they are refused. */
+  readonly keepUnmapped?: boolean
+}
+
 export interface Data {
   readonly name: string
   readonly examples: readonly Example[]
@@ -30,14 +35,15 @@ export type DataSource = string | DatasetOptions
  * @throws {DataError} for a bad file, row or label, naming file and line
  * @throws {ConfigError} `dataset-split` | `dataset-config`; {HubError} where the Hub says no
  */
-export async function openData(source: DataSource, options: DataOptions = {}): Promise<Data> {
-  const { labelMap } = options
+export async function openData(source: DataSource, options: ReadDataOptions = {}): Promise<Data> {
+  const { labelMap, keepUnmapped } = options
   const files = typeof source === 'string' ? [source] : await fetchDataset(source)
   const rows = (await Promise.all(files.map(readRows))).flat()
   const examples = toExamples(rows, {
     template: parseTemplate(options.template ?? DEFAULT_TEMPLATE),
     target: options.target ?? 'target',
     ...(labelMap ? { labelMap } : {}),
+    ...(keepUnmapped ? { keepUnmapped } : {}),
   })
   const name = typeof source !== 'string' ? source.repo : source === '-' ? 'standard input' : basename(source)
   return dataOf(name, examples)

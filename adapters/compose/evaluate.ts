@@ -1,15 +1,24 @@
 /** Metrics of prompts on data files: the library's `eval`. */
+import { basename } from 'node:path'
 import { encodeExamples, labelsOf } from '../../src/data/examples.ts'
-import { answerRows, type AskedRow, type RowAnswer } from '../../src/decode/answer.ts'
+import { answerRows, type AskedRow, type LabelScore, type RowAnswer } from '../../src/decode/answer.ts'
 import { joinAnswers, type Ensemble } from '../../src/decode/ensemble.ts'
-import type { Metric } from '../../src/prompt/manifest.ts'
-import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { ConfigError, DataError, SoftPromptError } from '../../src/errors.ts'
+import type { Manifest, Metric } from '../../src/prompt/manifest.ts'
+import { classScores, confusionOf, type ClassScore, type Confusion } from '../../src/train/classes.ts'
 import { measure } from '../../src/train/evaluate.ts'
-import { openData, type Data, type DataOptions } from './data.ts'
+import { outsideLabels, quoted } from '../../src/train/outside.ts'
+import { openData, type Data, type DataOptions, type ReadDataOptions } from './data.ts'
 import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
 
+/** A data file that is read in a way of its own. */
+export interface EvaluateData extends DataOptions {
+  readonly file: string
+}
+
+/** Template, target and label map given here win over those of a prompt's manifest, and those of one file over these. */
 export interface EvaluateOptions extends PromptedOptions, DataOptions {
-  readonly data: readonly string[]
+  readonly data: readonly (string | EvaluateData)[]
   /** Label words; default: the prompt's own, else the data's. `false` = compare generated text. */
   readonly labels?: readonly string[] | false
   readonly signal?: AbortSignal
@@ -17,8 +26,30 @@ export interface EvaluateOptions extends PromptedOptions, DataOptions {
   readonly beams?: number
   /** Also the bare model, as `(no prompt)`. */
   readonly bare?: boolean
-  /** Also all prompts as one, by majority or mean probability. */
+  /** Also all prompts as one, by majority or mean probability; then a pack may be named, whose prompts all count. */
   readonly ensemble?: Ensemble
+  /** Told of a prompt that could not be measured on a file, and why; the others are measured all the same. Default: it is thrown. */
+  readonly onFailure?: (failure: EvaluateFailure) => void
+}
+
+export interface EvaluateFailure {
+  readonly prompt: string
+  readonly data: string
+  readonly error: SoftPromptError
+}
+
+/** One row and how it was answered. */
+export interface Prediction {
+  /** Its number in the file, from 1, and its place in it. */
+  readonly row: number
+  readonly where: string
+  /** The text that was asked: the template filled. */
+  readonly input: string
+  readonly target: string
+  readonly answer: string
+  readonly correct: boolean
+  /** Best first, where labels were scored. */
+  readonly labels?: readonly LabelScore[]
 }
 
 export interface EvaluateResult {
@@ -27,91 +58,158 @@ export interface EvaluateResult {
   readonly metrics: readonly Metric[]
   readonly truncatedInputs: number
   readonly warnings: readonly { readonly code: string; readonly message: string }[]
+  /** Row by row. */
+  readonly predictions: readonly Prediction[]
+  /** By label, and which was taken for which; where the answers are labels. */
+  readonly classes?: readonly ClassScore[]
+  readonly confusion?: Confusion
   /** Of an ensemble: what its prompts score alone, by the first metric. */
   readonly single?: { readonly mean: number; readonly best: number; readonly bestPrompt: string }
 }
 
-/** Domain transfer: one metric of each prompt (rows) on each data set (columns). */
-export interface TransferTable {
-  readonly metric: string
-  readonly data: readonly string[]
-  readonly rows: readonly { readonly prompt: string; readonly values: readonly number[] }[]
-}
-
 const MOST_TOKENS = { maxInput: 512, maxTarget: 128 }
+
+/** A row of a file as a prompt is asked it. */
+type Row = AskedRow & { readonly targetIds: readonly number[]; readonly input: string; readonly target: string; readonly where: string }
 
 /** One prompt's side of a file. */
 interface Asked {
   readonly name: string
+  /** Label words that are scored; undefined where text is generated. */
   readonly labels: readonly string[] | undefined
-  readonly rows: readonly (AskedRow & { readonly target: string; readonly targetIds: readonly number[] })[]
+  /** Where text is generated: the words that the prompt was made to answer with. */
+  readonly words: readonly string[] | undefined
+  readonly rows: readonly Row[]
   readonly truncatedInputs: number
 }
 
 /**
  * Evaluates every prompt on every file, in order: all prompts of a file in mixed batches, its results as soon as they are there.
- * @throws {ConfigError} `ensemble-labels` for the mean of prompts with other labels
+ * What a prompt's manifest says of template, target, label map and labels is obeyed, where the options do not say otherwise.
+ * @throws {DataError} `targets-not-labels` where a file asks for no answer that is a label of the prompt
+ * @throws {ConfigError} `ensemble-labels` for the mean of prompts with other labels; `labels-generate`
  */
 export async function* evaluatePrompts(options: EvaluateOptions): AsyncGenerator<EvaluateResult, void> {
   const prompted = await openPrompted(options)
   try {
-    for (const path of options.data) {
-      const { asked, name } = await askedOf(path, prompted, options)
+    for (const data of options.data) {
+      const source = typeof data === 'string' ? { file: data } : data
+      const asked = await askedOf(source, prompted, options)
+      const name = nameOf(source.file, options)
       const answers = await answersOf(asked, prompted, options)
-      const found = asked.map(({ name: prompt, labels, rows, truncatedInputs }, index): EvaluateResult => {
-        const predictions = (answers[index] as readonly RowAnswer[]).map(({ answer }) => answer)
-        const { metrics, warnings } = measure(predictions, { rows, split: name, ...(labels ? { labels } : {}) })
-        return { prompt, data: name, metrics, truncatedInputs, warnings }
-      })
+      const found = asked.map((each, index) => resultOf(each, name, answers[index] ?? []))
       yield* found
-      if (options.ensemble !== undefined) yield together(options.ensemble, name, asked, answers, found, options.bare ? 1 : 0)
+      const whole = asked.length === prompted.prompts.length + (options.bare ? 1 : 0)
+      if (options.ensemble !== undefined && whole) yield together(options.ensemble, name, asked, answers, found, options.bare ? 1 : 0)
     }
   } finally {
     await prompted.dispose()
   }
 }
 
-/** The rows of a file as each prompt reads them. */
-async function askedOf(path: string, { base, prompts }: Prompted, options: EvaluateOptions): Promise<{ asked: Asked[]; name: string }> {
-  const opened = new Map<string | undefined, Promise<Data>>()
+/** Files of one name in several folders are told apart by their paths. */
+function nameOf(file: string, { data }: EvaluateOptions): string {
+  const short = file === '-' ? 'standard input' : basename(file)
+  const files = data.map((each) => (typeof each === 'string' ? each : each.file))
+  return files.some((other) => other !== file && other.endsWith(`/${short}`)) ? file : short
+}
+
+/** The rows of a file as each prompt reads them; prompts that cannot are told of, or thrown. */
+async function askedOf(source: EvaluateData, prompted: Prompted, options: EvaluateOptions): Promise<Asked[]> {
+  const opened = new Map<string, Promise<Data>>()
   const asked: Asked[] = []
-  let name = ''
-  for (const each of [...(options.bare ? [{ name: '(no prompt)', prompt: undefined }] : []), ...prompts]) {
-    // The bare model reads what the first prompt reads.
-    const { manifest } = (each.prompt ?? prompts[0]?.prompt ?? {}) as Partial<SoftPrompt>
-    const template = options.template ?? manifest?.template
-    const opening = opened.get(template) ?? openData(path, { ...options, ...(template === undefined ? {} : { template }) })
-    opened.set(template, opening)
-    const data = await opening
-    const { examples, truncatedInputs } = encodeExamples(data.examples, base.tokenizer, {
-      maxInput: manifest?.recipe?.maxInputTokens ?? MOST_TOKENS.maxInput,
-      maxTarget: manifest?.recipe?.maxTargetTokens ?? MOST_TOKENS.maxTarget,
-    })
-    // Files of one name in several folders are told apart by their paths.
-    name = options.data.some((other) => other !== path && other.endsWith(`/${data.name}`)) ? path : data.name
-    asked.push({
-      name: each.name,
-      labels: options.labels === false ? undefined : (options.labels ?? manifest?.labels ?? labelsOf(data.examples)),
-      rows: examples.map((example, index) => ({
-        ...example,
-        target: data.examples[index]?.target ?? '',
-        ...(each.prompt ? { prompt: each.prompt.embeddings } : {}),
-      })),
-      truncatedInputs,
-    })
+  for (const each of [...(options.bare ? [{ name: '(no prompt)', prompt: undefined }] : []), ...prompted.prompts]) {
+    try {
+      // The bare model reads what the first prompt reads.
+      const { manifest } = each.prompt ?? prompted.prompts[0]?.prompt ?? {}
+      const reading = readingOf(source, options, manifest)
+      const key = JSON.stringify(reading)
+      const opening = opened.get(key) ?? openData(source.file, reading)
+      opened.set(key, opening)
+      const { labels, words } = answersAsked(options, manifest, await opening, `${each.name} on ${nameOf(source.file, options)}`)
+      asked.push({ name: each.name, labels, words, ...encoded(await opening, manifest, prompted, each.prompt) })
+    } catch (error) {
+      if (!(error instanceof SoftPromptError) || options.onFailure === undefined) throw error
+      options.onFailure({ prompt: each.name, data: nameOf(source.file, options), error })
+    }
   }
-  return { asked, name }
+  return asked
+}
+
+/** How a prompt reads a file: as told for the file, as told for all, as its manifest says. */
+function readingOf(source: EvaluateData, options: EvaluateOptions, manifest: Manifest | undefined): ReadDataOptions {
+  const template = source.template ?? options.template ?? manifest?.template
+  const target = source.target ?? options.target ?? manifest?.data?.target
+  const given = source.labelMap ?? options.labelMap
+  const own = manifest?.data?.labelMap
+  return {
+    ...(template === undefined ? {} : { template }),
+    ...(target === undefined ? {} : { target }),
+    // Another file than the prompt's may hold the label words as they are.
+    ...(given ? { labelMap: given } : own ? { labelMap: own, keepUnmapped: true } : {}),
+  }
+}
+
+/** What the rows are to be answered with. @throws {DataError} `targets-not-labels`; {ConfigError} `labels-none` */
+function answersAsked(
+  { labels: given }: EvaluateOptions,
+  manifest: Manifest | undefined,
+  { examples }: Data,
+  what: string,
+): Pick<Asked, 'labels' | 'words'> {
+  if (given !== undefined && given !== false && given.length === 0) {
+    throw new ConfigError('labels-none', 'The labels to score are an empty list. Name them, or leave them out for those of the prompt.')
+  }
+  const labels = given === false ? undefined : (given ?? manifest?.labels ?? labelsOf(examples))
+  const words = labels ? undefined : manifest?.labels
+  const known = labels ?? words
+  const outside =
+    known &&
+    outsideLabels(
+      examples.map(({ target }) => target),
+      known,
+    )
+  if (!outside || outside.count < outside.of) return { labels, words }
+  const help = given
+    ? 'Name labels that the rows ask for'
+    : 'Say which field holds the answer by --target, and what its values mean by --label-map or --preset (in code: target, labelMap)'
+  throw new DataError(
+    'targets-not-labels',
+    `${what}: none of ${outside.of} rows asks for one of the labels (${quoted(known ?? [], 8)}); they ask for ${quoted(outside.examples)}. ${help}.`,
+    { facts: { labels: known, examples: outside.examples, rows: outside.of } },
+  )
+}
+
+function encoded(
+  { examples }: Data,
+  manifest: Manifest | undefined,
+  { tokenizer }: Prompted,
+  prompt: Prompted['prompts'][number]['prompt'] | undefined,
+): Pick<Asked, 'rows' | 'truncatedInputs'> {
+  const { examples: ids, truncatedInputs } = encodeExamples(examples, tokenizer, {
+    maxInput: manifest?.recipe?.maxInputTokens ?? MOST_TOKENS.maxInput,
+    maxTarget: manifest?.recipe?.maxTargetTokens ?? MOST_TOKENS.maxTarget,
+  })
+  const rows = examples.map((example, index): Row => {
+    const { inputIds, targetIds } = ids[index] as (typeof ids)[number]
+    return { ...example, inputIds, targetIds, ...(prompt ? { prompt: prompt.embeddings } : {}) }
+  })
+  return { rows, truncatedInputs }
 }
 
 /** Answers of each prompt to its rows; rows with the same label words run together, whatever their prompts. */
-async function answersOf(asked: readonly Asked[], { base, model }: Prompted, options: EvaluateOptions): Promise<RowAnswer[][]> {
+async function answersOf(
+  asked: readonly Asked[],
+  { tokenizer, startId, model }: Prompted,
+  options: EvaluateOptions,
+): Promise<RowAnswer[][]> {
   const answers: RowAnswer[][] = []
   for (const labels of new Map(asked.map((each) => [JSON.stringify(each.labels), each.labels])).values()) {
     const group = [...asked.keys()].filter((index) => JSON.stringify(asked[index]?.labels) === JSON.stringify(labels))
     const made = await answerRows({
       model,
-      tokenizer: base.tokenizer,
-      startId: base.config.startId,
+      tokenizer,
+      startId,
       rows: group.flatMap((index) => asked[index]?.rows ?? []),
       ...(labels ? { labels } : {}),
       ...(options.beams === undefined ? {} : { beams: options.beams }),
@@ -121,6 +219,22 @@ async function answersOf(asked: readonly Asked[], { base, model }: Prompted, opt
     for (const index of group) answers[index] = made.slice(from, (from += asked[index]?.rows.length ?? 0))
   }
   return answers
+}
+
+/** Figures of one prompt's answers. */
+function resultOf({ name, labels, words, rows, truncatedInputs }: Asked, data: string, answers: readonly RowAnswer[]): EvaluateResult {
+  const told = answers.map(({ answer }) => answer)
+  const { metrics, warnings } = measure(told, { rows, split: data, ...(labels ? { labels } : {}), ...(words ? { words } : {}) })
+  const [answered, wanted] = [told, rows.map(({ target }) => target)].map((all) => (labels ? all : all.map((text) => text.trim())))
+  const predictions = rows.map(({ where, input, target }, row): Prediction => {
+    const { answer = '', labels: scores } = answers[row] ?? {}
+    return { row: row + 1, where, input, target, answer, correct: answered?.[row] === wanted?.[row], ...(scores ? { labels: scores } : {}) }
+  })
+  const known = labels ?? words
+  const classes = known
+    ? { classes: classScores(answered ?? [], wanted ?? [], known), confusion: confusionOf(answered ?? [], wanted ?? [], known) }
+    : {}
+  return { prompt: name, data, metrics, truncatedInputs, warnings, predictions, ...classes }
 }
 
 /** The ensemble of all prompts, beside what they score alone. */
@@ -133,41 +247,21 @@ function together(
   from: number,
 ): EvaluateResult {
   const own = answers.slice(from)
-  const { rows = [], labels } = asked[from] ?? {}
-  const joined = rows.map(
-    (_, row) =>
-      joinAnswers(
-        own.map((each) => each[row] as RowAnswer),
-        how,
-      ).answer,
+  const first = asked[from] as Asked
+  const joined = first.rows.map((_, row) =>
+    joinAnswers(
+      own.map((each) => each[row] as RowAnswer),
+      how,
+    ),
   )
-  const { metrics, warnings } = measure(joined, { rows, split: data, ...(labels ? { labels } : {}) })
   const single = found.slice(from).map(({ prompt, metrics: [metric] }) => ({ prompt, value: metric?.value ?? 0 }))
   const [best] = single.toSorted((a, b) => b.value - a.value)
   return {
-    prompt: `${how} of ${own.length}`,
-    data,
-    metrics,
-    truncatedInputs: 0,
-    warnings,
+    ...resultOf({ ...first, name: `${how} of ${own.length}`, truncatedInputs: 0 }, data, joined),
     single: {
       mean: single.reduce((sum, { value }) => sum + value / single.length, 0),
       best: best?.value ?? 0,
       bestPrompt: best?.prompt ?? '',
     },
-  }
-}
-
-/** Results of several prompts on several files as a table; undefined where either is one. */
-export function transferTable(results: readonly EvaluateResult[]): TransferTable | undefined {
-  const data = [...new Set(results.map((result) => result.data))]
-  const prompts = [...new Set(results.map(({ prompt }) => prompt))]
-  if (data.length < 2 || prompts.length < 2) return undefined
-  const valueOf = (prompt: string, on: string): number =>
-    results.find((result) => result.prompt === prompt && result.data === on)?.metrics[0]?.value ?? Number.NaN
-  return {
-    metric: [...new Set(results.map(({ metrics: [metric] }) => metric?.name ?? ''))].join(' / '),
-    data,
-    rows: prompts.map((prompt) => ({ prompt, values: data.map((on) => valueOf(prompt, on)) })),
   }
 }

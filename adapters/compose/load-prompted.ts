@@ -14,6 +14,7 @@ import { loadStock, variantsOf, type LoadOptions } from '../transformers/load.ts
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
 import { openEncoder, sessionOf } from './attach-prompts.ts'
 import { checkOnnxBase } from './onnx-base.ts'
+import { checkStock, listOnnx } from './onnx-files.ts'
 import type { LayerCounts } from './onnx-fingerprint.ts'
 import { hubOf, openSources, type PromptSources, type SourceOptions } from './open-sources.ts'
 import { findOrExportOnnx } from './own-export.ts'
@@ -44,18 +45,20 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
   const bank = createPromptBank(opened)
   const named = base === undefined ? commonBase(Object.values(opened)) : { id: base }
   const { dir, notes } = await findOrExportOnnx(named, variantsOf(load.dtype), hub, exportTo)
+  const subfolder = await stockFolder(dir, options)
   const runtime = stockRuntime()
   const parts = await loadStock(dir, load, {
+    subfolder,
     readJson: (name) => readJson(join(dir, name)),
     ...(runtime
-      ? { openDecoder: (name) => openDecoderSession(runtime, join(dir, 'onnx', name), { logSeverityLevel: 3, ...load.session_options }) }
+      ? { openDecoder: (name) => openDecoderSession(runtime, join(dir, subfolder, name), { logSeverityLevel: 3, ...load.session_options }) }
       : {}),
   })
   const { device, file } = parts.encoder
-  const encoder = join(dir, 'onnx', file)
+  const encoder = join(dir, subfolder, file)
   try {
     const inexact = mendStockTokenizer(parts.tokenizer)
-    const drift = await checkOnnxBase(dir, encoder, join(dir, 'onnx', parts.decoder.file), parts.config as LayerCounts, opened)
+    const drift = await checkOnnxBase(dir, encoder, join(dir, subfolder, parts.decoder.file), parts.config as LayerCounts, opened)
     const session = await openEncoder(parts.runtime, device, parts.config.d_model, bank, { encoder, ...sessionOf(load) })
     const stock = parts.finish(session)
     const attached = attachSession(stock.model, session)
@@ -75,6 +78,23 @@ function stockOptions({ dtype, device, session_options: given, memory }: LoadPro
     ...(device === undefined ? {} : { device }),
     ...(session === undefined ? {} : { session_options: session }),
   }
+}
+
+/** Where in a model's folder the files lie that transformers.js will look for. @throws {ConfigError} `base-dtype` | `base-no-merged` | `option-model-file` */
+async function stockFolder(dir: string, options: LoadPromptedOptions): Promise<string> {
+  if ('model_file_name' in options) {
+    throw new ConfigError(
+      'option-model-file',
+      'model_file_name names one file, and a T5 has two: encoder_model and decoder_model_merged, with the ending of the dtype. Leave it out, choose by { dtype }, and rename files of other names.',
+    )
+  }
+  const found = await listOnnx(dir)
+  if (found === undefined) return 'onnx'
+  // With `auto` the choice is the configuration's, which transformers.js reads.
+  if (![options.dtype].flatMap((dtype) => (typeof dtype === 'object' ? Object.values(dtype) : [dtype])).includes('auto')) {
+    checkStock(found, variantsOf(options.dtype))
+  }
+  return found.subfolder
 }
 
 /** Session options, and that weights are used as they are mapped. */

@@ -18,8 +18,16 @@ export {
 export type { TrainTask } from './training-task.ts'
 export type { RecipeChoices } from '../../src/train/recipe.ts'
 export { readTasks } from './read-tasks.ts'
-export { evaluatePrompts, transferTable, type EvaluateOptions, type EvaluateResult, type TransferTable } from './evaluate.ts'
-export { answer, answers, type Answer, type AnswerOptions } from './answer.ts'
+export {
+  evaluatePrompts,
+  type EvaluateData,
+  type EvaluateFailure,
+  type EvaluateOptions,
+  type EvaluateResult,
+  type Prediction,
+} from './evaluate.ts'
+export { transferTable, type TransferTable } from './transfer-table.ts'
+export { answer, answers, type Answer, type AnswerInput, type AnswerOptions } from './answer.ts'
 export { exportOnnx, type ExportedFile } from './export.ts'
 export { pushFolder, type PushedFolder, type PushFolderOptions } from './push.ts'
 export { pullRepository, type PullRepositoryOptions } from './pull.ts'

@@ -1,10 +1,12 @@
 /** Finds the ONNX files of a base model: a folder, the shared Hub cache, the Hub; the base's own repository, then known mirrors. */
 import { stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { ConfigError, HubError, type SoftPromptError } from '../../src/errors.ts'
+import { DTYPE_SUFFIX } from '../../src/onnx/model-files.ts'
 import { canonicalBase, hubIdOf, isHubId, isPath } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import { mirrorOf } from './mirrors.ts'
+import { listOnnx } from './onnx-files.ts'
 import type { HubModelOptions } from './open-hub-model.ts'
 
 /** How the Hub is reached; default: the environment's (HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE). */
@@ -19,14 +21,14 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   'hub-lock-missing',
 ])
 
-const isThere = (path: string, kind: 'isDirectory' | 'isFile'): Promise<boolean> =>
+const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
-    (found) => found[kind](),
+    (found) => found.isDirectory(),
     () => false,
   )
 
 /**
- * The folder whose `onnx/` holds the base's encoder and merged decoder.
+ * The folder that holds the base's encoder and merged decoder, in `onnx/` or beside config.json (`listOnnx` tells which).
  * @param variants endings of the file names: `` (float), `_quantized`, …; encoder's and decoder's
  * @throws {ConfigError} `base-no-onnx` naming all that was tried, `base-missing` for a path where no folder is; {HubError} when the Hub cannot be asked
  */
@@ -35,9 +37,12 @@ export async function findOnnxFolder(base: BaseModel, variants: readonly string[
     (id) => id !== undefined && id !== '',
   ) as string[]
   for (const id of ids) {
-    if (!(await isThere(id, 'isDirectory'))) continue
-    if (await isThere(join(id, 'onnx'), 'isDirectory')) return resolve(id)
-    throw noOnnx(base, `"${resolve(id)}" has no folder onnx/`)
+    if (!(await isFolder(id))) continue
+    if (await listOnnx(id)) return resolve(id)
+    throw noOnnx(
+      base,
+      `"${resolve(id)}" has no ONNX files (encoder_model.onnx and decoder_model_merged.onnx), in onnx/ or beside config.json`,
+    )
   }
   if (isPath(base.id) && !ids.some(isHubId)) throw missing(base.id)
   const { openHubModel } = await import('./open-hub-model.ts')
@@ -50,14 +55,20 @@ export async function findOnnxFolder(base: BaseModel, variants: readonly string[
       for (const variant of new Set(variants)) {
         dir = (await openHubModel(id, { ...hub, ...(revision === undefined ? {} : { revision }), parts: 'onnx', variant })).dir
       }
-      if (await isThere(join(dir, 'onnx', `encoder_model${variants[0] ?? ''}.onnx`), 'isFile')) return dir
+      if (await hasEncoder(dir, variants[0] ?? '')) return dir
       tried.push(`${id} (not in the cache)`)
     } catch (error) {
       if (!(error instanceof HubError) || !ELSEWHERE.has(error.code)) throw error
-      tried.push(`${id} (${error.code})`)
+      const { there } = error.facts
+      tried.push(`${id} (${error.code}${typeof there === 'string' ? `: there is ${there}` : ''})`)
     }
   }
   throw noOnnx(base, tried.length > 0 ? `no ONNX files in ${tried.join(', ')}` : `"${base.id}" is no folder here and no Hub id`)
+}
+
+async function hasEncoder(dir: string, ending: string): Promise<boolean> {
+  const found = await listOnnx(dir)
+  return found?.parts.encoder_model.some((dtype) => DTYPE_SUFFIX[dtype] === ending) ?? false
 }
 
 const missing = (id: string): SoftPromptError =>
@@ -65,7 +76,8 @@ const missing = (id: string): SoftPromptError =>
     facts: { base: id },
   })
 
-function noOnnx(base: BaseModel, why: string): SoftPromptError {
+/** The one error for a base without ONNX files. */
+export function noOnnx(base: BaseModel, why: string): SoftPromptError {
   const help =
     hubIdOf(base.id) === undefined && !isPath(base.id)
       ? 'A prompt of it loads where it is given: ask the author of the prompt for its Hub id, then give { base: "OWNER/NAME" }, or { base: DIR }.'

@@ -46,13 +46,24 @@ export async function openEngine(options: OpenEngineOptions = {}): Promise<Engin
     throw new ConfigError('engine-device', `There is no device "${device}". Known: ${known}.`, { facts: { got: device } })
   }
   const ort = await openOnnxRuntime()
+  return createEngine(ort, { ...rest, device: await chosenDevice(ort, device, rest) })
+}
+
+/**
+ * The device of onnxruntime that is meant: for `auto` the first that starts.
+ * @throws {UnsupportedError} `engine-device-missing`
+ */
+export async function chosenDevice(
+  ort: OnnxRuntime,
+  device = 'cpu',
+  options: Pick<OpenEngineOptions, 'threads' | 'memory'> = {},
+): Promise<string> {
   if (device === 'cuda' && !cudaFiles()) throw deviceFailed('cuda', 'its provider files are not there')
-  if (device !== 'auto') return createEngine(ort, { ...rest, device: device ?? 'cpu' })
+  if (device !== 'auto') return device
   for (const each of [...(cudaFiles() ? ['cuda'] : []), 'webgpu', ...(process.platform === 'win32' ? ['dml'] : [])]) {
-    const found = createEngine(ort, { ...rest, device: each })
-    if (await starts(found)) return found
+    if (await starts(createEngine(ort, { ...options, device: each }))) return each
   }
-  return createEngine(ort, { ...rest, device: 'cpu' })
+  return 'cpu'
 }
 
 /** onnxruntime-node. @throws {UnsupportedError} `engine-missing` */

@@ -1,5 +1,6 @@
 /** Base models by hub id: their configuration, tokenizer, and weights or ONNX files, in the shared cache. */
 import { HubError } from '../../src/errors.ts'
+import { describeParts, onnxPartsOf } from '../../src/onnx/model-files.ts'
 import { canonicalBase } from '../../src/prompt/base-name.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { checkModel, lockedModel, lockModel } from '../hub/lock-model.ts'
@@ -30,19 +31,38 @@ function selectModel(files: readonly RemoteFile[], repo: string, parts: ModelPar
   const safetensors = files.filter(({ path }) => /^model(-\d{5}-of-\d{5})?\.safetensors$|^model\.safetensors\.index\.json$/.test(path))
   // The paper's LM-adapted T5s exist as PyTorch zips only.
   const torch = files.filter(({ path }) => /^pytorch_model(-\d{5}-of-\d{5})?\.bin(\.index\.json)?$/.test(path))
-  const onnx = files.filter(({ path }) =>
-    new RegExp(String.raw`^onnx/(encoder_model|decoder_model_merged)${variant}\.onnx(_data(_\d+)?)?$`).test(path),
-  )
+  const onnx = parts === 'onnx' ? selectOnnx(files, variant) : []
   const large = parts === 'onnx' ? onnx : safetensors.length > 0 ? safetensors : torch
   if (!small.some(({ path }) => path === 'config.json') || large.length === 0) {
     const wanted = parts === 'onnx' ? `onnx/encoder_model${variant}.onnx` : 'model.safetensors or pytorch_model.bin'
-    throw new HubError('hub-not-a-model', `${repo} has no config.json with ${wanted}; name another model, or a folder.`, {
-      facts: { repo, wanted },
-    })
+    const there = onnxThere(files)
+    throw new HubError(
+      'hub-not-a-model',
+      `${repo} has no config.json with ${wanted}; name another model, or a folder.${there === undefined ? '' : ` Its ONNX files: ${there}.`}`,
+      {
+        facts: { repo, wanted, ...(there === undefined ? {} : { there }) },
+      },
+    )
   }
   const total = [...small, ...large].reduce((sum, { size }) => sum + size, 0)
   if (total > MODEL_BYTES) throw new HubError('hub-file-too-large', `${repo} has ${total} bytes, more than the ${MODEL_BYTES} allowed.`)
   return [...small, ...large]
+}
+
+/** Where a repository keeps its ONNX files: `onnx/`, or beside config.json. */
+const onnxPrefix = (files: readonly RemoteFile[]): string =>
+  files.some(({ path }) => /^onnx\/encoder_model\w*\.onnx$/.test(path)) ? 'onnx/' : ''
+
+const selectOnnx = (files: readonly RemoteFile[], variant: string): RemoteFile[] => {
+  const name = new RegExp(String.raw`^${onnxPrefix(files)}(encoder_model|decoder_model_merged)${variant}\.onnx(_data(_\d+)?)?$`)
+  return files.filter(({ path }) => name.test(path))
+}
+
+/** The ONNX files of a repository by dtype; undefined where there are none. */
+function onnxThere(files: readonly RemoteFile[]): string | undefined {
+  const prefix = onnxPrefix(files)
+  const parts = onnxPartsOf(files.flatMap(({ path }) => (path.startsWith(prefix) ? [path.slice(prefix.length)] : [])))
+  return parts.encoder_model.length === 0 ? undefined : describeParts(parts)
 }
 
 /**

@@ -3,21 +3,20 @@ import { readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { ConfigError, SoftPromptError } from '../../src/errors.ts'
+import { onnxFile, type OnnxPart } from '../../src/onnx/model-files.ts'
 import type { ModelFacts } from '../../src/prompt/fingerprint.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { parseStrictJson } from '../../src/tensor/strict-json.ts'
 import { openOnnxFacts } from '../checkpoint/onnx-facts.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { modelFacts } from './base-model.ts'
+import { listOnnx } from './onnx-files.ts'
 import { findBase, openBase, type BaseOptions } from './open-base.ts'
 
 export interface OpenedModel {
   readonly facts: ModelFacts
   readonly tokenizer?: Tokenizer
 }
-
-/** Encoders in the order they are looked for; the float one says most. */
-const ENCODERS = ['encoder_model.onnx', 'encoder_model_fp16.onnx', 'encoder_model_quantized.onnx', 'encoder_model_q4.onnx']
 
 const isFile = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -37,14 +36,19 @@ export async function openModelFacts(model: string, options: BaseOptions = {}): 
     return { facts: await modelFacts(base), tokenizer: base.tokenizer }
   } catch (error) {
     if (!(error instanceof SoftPromptError && error.code === 'checkpoint-missing')) throw error
-    for (const folder of [join(dir, 'onnx'), dir]) {
-      for (const name of ENCODERS) {
-        if (!(await isFile(join(folder, name)))) continue
-        const decoder = join(folder, name.replace('encoder_model', 'decoder_model_merged'))
-        return fromOnnx(join(folder, name), dir, (await isFile(decoder)) ? decoder : undefined)
-      }
+    const found = await listOnnx(dir)
+    // The best that is there: the float one says most.
+    const [dtype] = found?.parts.encoder_model ?? []
+    if (found && dtype !== undefined) {
+      const path = (part: OnnxPart): string => join(dir, found.subfolder, onnxFile(part, dtype))
+      const merged = found.parts.decoder_model_merged.includes(dtype)
+      return fromOnnx(path('encoder_model'), dir, merged ? path('decoder_model_merged') : undefined)
     }
-    throw new ConfigError('checkpoint-missing', `${dir} has neither model.safetensors nor onnx/encoder_model.onnx.`, { cause: error })
+    throw new ConfigError(
+      'checkpoint-missing',
+      `${dir} has neither weights (model.safetensors or pytorch_model.bin) nor an ONNX encoder (encoder_model.onnx, in onnx/ or beside config.json).`,
+      { cause: error },
+    )
   }
 }
 

@@ -1,38 +1,34 @@
 /** Prompts opened together with the one base model they share, ready to answer. */
-import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
-import type { Seq2Seq } from '../../src/decode/seq2seq.ts'
 import { ConfigError } from '../../src/errors.ts'
+import type { Ensemble } from '../../src/decode/ensemble.ts'
 import { canonicalBase } from '../../src/prompt/base-name.ts'
-import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
-import { checkBase } from './base-model.ts'
+import { openAnsweringBase, type AnsweringBase, type AnsweringOptions, type NamedPrompt } from './answering-base.ts'
 import { findPrompt } from './find-prompt.ts'
-import { openBase, type Base, type BaseOptions } from './open-base.ts'
-import { openEngine, type OpenEngineOptions } from './open-engine.ts'
-import { openPrompt } from './open-prompt.ts'
+import { openEvery } from './open-prompt.ts'
 
-export interface PromptedOptions extends OpenEngineOptions {
-  /** Folders, bundles, files or Hub ids. */
+export interface PromptedOptions extends AnsweringOptions {
+  /** Folders, bundles, files or Hub ids; with `ensemble` packs too, all of whose prompts are meant. */
   readonly prompts: readonly string[]
-  /** Base model; default: the one the prompts name. */
+  /** Base model; default: the one the prompts name. A folder or Hub id of PyTorch weights or of ONNX files. */
   readonly model?: string
-  /** Told what comes over the network, where the base is not in the cache yet. */
-  readonly onDownload?: NonNullable<BaseOptions['onProgress']>
+  /** Joins the prompts' answers into one: the majority, or the mean of their probabilities. */
+  readonly ensemble?: Ensemble
+  /** Told what to know before trusting answers: which ONNX files answer, a quantised base. */
+  readonly onNote?: (note: string) => void
 }
 
-export interface Prompted {
-  readonly base: Base
-  readonly model: Seq2Seq
-  readonly prompts: readonly { readonly name: string; readonly prompt: SoftPrompt }[]
+export interface Prompted extends AnsweringBase {
+  readonly prompts: readonly NamedPrompt[]
   dispose(): Promise<void>
 }
 
 /**
  * Opens prompts and their base.
- * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-missing`
+ * @throws {ConfigError} `prompts-none` | `prompts-bases` | `prompt-pack` | `base-missing`
  * @throws {MismatchError} `prompt-base` for a prompt of another base.
  */
 export async function openPrompted(options: PromptedOptions): Promise<Prompted> {
-  const prompts = await Promise.all(options.prompts.map(async (name) => ({ name, prompt: await openPrompt(await findPrompt(name)) })))
+  const prompts = (await Promise.all(options.prompts.map((source) => promptsAt(source, options.ensemble)))).flat()
   const named = [...new Set(prompts.map(({ prompt }) => canonicalBase(prompt.manifest.base.id)))]
   const id = options.model ?? prompts[0]?.prompt.manifest.base.id
   if (id === undefined || id === '') throw new ConfigError('prompts-none', 'Name a prompt, or a base model with --model.')
@@ -43,8 +39,22 @@ export async function openPrompted(options: PromptedOptions): Promise<Prompted> 
       { facts: { named } },
     )
   }
-  const base = await openBase(id, options.onDownload ? { onProgress: options.onDownload } : {})
-  for (const { name, prompt } of prompts) await checkBase(base, prompt, name)
-  const model = await emittedSeq2Seq(await openEngine(options), base.config, base.weights)
-  return { base, model, prompts, dispose: () => model.dispose() }
+  const own = prompts[0]?.prompt.manifest.base
+  const base = await openAnsweringBase(options.model === undefined && own ? own : { id }, prompts, options)
+  for (const note of base.notes) options.onNote?.(note)
+  return { ...base, prompts, dispose: () => base.model.dispose() }
+}
+
+/** The prompt at a place, or all of a pack where they are joined. @throws {ConfigError} `prompt-pack` for a pack and no `ensemble` */
+async function promptsAt(source: string, ensemble: Ensemble | undefined): Promise<NamedPrompt[]> {
+  const found = await openEvery(await findPrompt(source))
+  const [only] = found
+  if (only && found.length === 1) return [{ name: source, prompt: only.prompt }]
+  const names = found.map(({ name }) => name)
+  if (ensemble !== undefined) return found.map(({ name, prompt }) => ({ name: `${source}#${name}`, prompt }))
+  throw new ConfigError(
+    'prompt-pack',
+    `${source} is a pack of ${found.length} prompts (${names.join(', ').slice(0, 500)}). Choose one as ${source}#${names[0]}, or join the answers of all with --ensemble vote or --ensemble mean (in code: ensemble).`,
+    { facts: { names } },
+  )
 }

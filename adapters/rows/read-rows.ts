@@ -23,12 +23,17 @@ const READERS: Readonly<Record<string, Reader>> = {
   parquet: async (path) => (await import('./parquet.ts')).readParquet(path),
 }
 
+const kindOf = (path: string): string => (path === '-' ? '-' : (/\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase() ?? ''))
+
+/** Whether a file's ending says that it holds rows. */
+export const holdsRows = (path: string): boolean => path !== '-' && Object.hasOwn(READERS, kindOf(path))
+
 /**
  * Reads every row of a file: `.jsonl`, `.ndjson`, `.csv`, `.tsv`, `.parquet`, or `-` for JSON Lines on standard input.
  * @throws {DataError} `data-kind` | `data-missing` | `data-utf8` | `row-json` | `row-csv` | `row-parquet`
  */
 export async function readRows(path: string): Promise<Row[]> {
-  const kind = path === '-' ? '-' : (/\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase() ?? '')
+  const kind = kindOf(path)
   const reader = Object.hasOwn(READERS, kind) ? READERS[kind] : undefined
   if (kind !== '-' && !existsSync(path)) throw missing(path, 'no such file')
   if (!reader) {

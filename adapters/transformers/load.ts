@@ -1,6 +1,7 @@
 /** Loads a stock transformers.js pipeline from a local folder, and finds the encoder file that it chose. */
 import type { PreTrainedModel, ProgressCallback, Text2TextGenerationPipeline } from '@huggingface/transformers'
 import { ConfigError } from '../../src/errors.ts'
+import { DTYPE_SUFFIX } from '../../src/onnx/model-files.ts'
 import { partsOf } from './attach.ts'
 
 export interface LoadOptions {
@@ -11,22 +12,6 @@ export interface LoadOptions {
   readonly session_options?: Readonly<Record<string, unknown>>
   /** As in transformers.js: told of each file that comes over the network, and when all is ready. */
   readonly progress_callback?: ProgressCallback
-}
-
-/** File suffixes of transformers.js by dtype (utils/dtypes.js). */
-const SUFFIX: Readonly<Record<string, string>> = {
-  fp32: '',
-  fp16: '_fp16',
-  q8: '_quantized',
-  int8: '_int8',
-  uint8: '_uint8',
-  q4: '_q4',
-  q4f16: '_q4f16',
-  q2: '_q2',
-  q2f16: '_q2f16',
-  q1: '_q1',
-  q1f16: '_q1f16',
-  bnb4: '_bnb4',
 }
 
 const ENCODER = 'encoder_model'
@@ -61,6 +46,8 @@ interface StockSession {
 export interface LoadAccess {
   /** A file beside config.json; undefined where there is none. */
   readonly readJson: (file: string) => Promise<object | undefined>
+  /** Where in the folder the ONNX files lie; default `onnx`. */
+  readonly subfolder?: string
   /** Leaves the network to transformers.js' own settings; default: none. */
   readonly remote?: boolean
   /** Makes the decoder's session on the CPU from a file in `onnx/`; default: transformers.js does. */
@@ -73,7 +60,7 @@ export interface LoadAccess {
  * @throws {ConfigError} `peer-missing` when transformers.js is not installed, `tokenizer-missing`
  */
 export async function loadStock(dir: string, options: LoadOptions, access: LoadAccess): Promise<StockParts> {
-  const { readJson, remote = false, openDecoder } = access
+  const { readJson, subfolder = 'onnx', remote = false, openDecoder } = access
   const hub = await import('@huggingface/transformers').catch((cause: unknown) => {
     throw new ConfigError('peer-missing', 'loadPrompted runs on transformers.js: npm install @huggingface/transformers@4', { cause })
   })
@@ -96,6 +83,7 @@ export async function loadStock(dir: string, options: LoadOptions, access: LoadA
       ...asked,
       config: { ...config, model_type: 'custom', architectures: undefined } as never,
       model_file_name: DECODER,
+      subfolder,
     })
     return partsOf(model).sessions['model'] as StockSession
   }
@@ -135,17 +123,17 @@ interface StockConfig {
 function dtypeOf(file: string, given: LoadOptions['dtype'], configured: LoadOptions['dtype'], device: string): string {
   const of = (dtype: LoadOptions['dtype']): string | undefined => (typeof dtype === 'object' ? dtype[file] : dtype)
   const asked = of(given) === 'auto' ? of(configured) : of(given)
-  return asked !== undefined && asked in SUFFIX ? asked : device === 'wasm' ? 'q8' : 'fp32'
+  return asked !== undefined && asked in DTYPE_SUFFIX ? asked : device === 'wasm' ? 'q8' : 'fp32'
 }
 
 /** The encoder's file name in a dtype. */
-export const encoderFile = (dtype: string): string => `${ENCODER}${SUFFIX[dtype] ?? ''}.onnx`
+export const encoderFile = (dtype: string): string => `${ENCODER}${DTYPE_SUFFIX[dtype] ?? ''}.onnx`
 /** The merged decoder's file name in a dtype. */
-export const decoderFile = (dtype: string): string => `${DECODER}${SUFFIX[dtype] ?? ''}.onnx`
+export const decoderFile = (dtype: string): string => `${DECODER}${DTYPE_SUFFIX[dtype] ?? ''}.onnx`
 
 /** Endings of the encoder's and the merged decoder's file names for a dtype option. */
 export function variantsOf(dtype: LoadOptions['dtype']): readonly string[] {
-  const of = (file: string): string => SUFFIX[(typeof dtype === 'string' ? dtype : dtype?.[file]) ?? 'fp32'] ?? ''
+  const of = (file: string): string => DTYPE_SUFFIX[(typeof dtype === 'string' ? dtype : dtype?.[file]) ?? 'fp32'] ?? ''
   return [of(ENCODER), of(DECODER)]
 }
 

@@ -1,6 +1,6 @@
 /** A stock transformers.js pipeline that speaks soft prompts: templates, generation defaults, label words with probabilities. */
 import type { Text2TextGenerationPipeline } from '@huggingface/transformers'
-import { parseTemplate } from '../../src/data/template.ts'
+import { DEFAULT_TEMPLATE, fillTemplate, parseTemplate, type TemplateInput } from '../../src/data/template.ts'
 import { generate } from '../../src/decode/beam.ts'
 import { labelProbabilities, scoreLabels } from '../../src/decode/score.ts'
 import type { EncodeInput, Seq2Seq } from '../../src/decode/seq2seq.ts'
@@ -20,7 +20,7 @@ export interface CallOptions {
 }
 
 /** A text, or the fields of the prompt's template. */
-export type PromptedInput = string | Readonly<Record<string, unknown>>
+export type PromptedInput = TemplateInput
 
 export interface LabelScore {
   readonly label: string
@@ -174,20 +174,9 @@ function listOf(input: PromptedInput | readonly PromptedInput[]): readonly Promp
   return inputs
 }
 
-/** The prompt's template filled: by the fields given, or by the text where it has one field; with no prompt, the text. */
-function fill(input: PromptedInput, prompt: SoftPrompt | undefined, row: number): string {
-  const template = parseTemplate(prompt?.manifest.template ?? '{input}')
-  const where = `input ${row}`
-  if (typeof input !== 'string') return template.render({ fields: input, where })
-  const [field, ...more] = template.fields
-  if (field === undefined || more.length > 0) {
-    throw new ConfigError(
-      'template-fields',
-      `This prompt's template is ${JSON.stringify(template.text)}; give its fields as { ${template.fields.join(', ')} } instead of a text.`,
-    )
-  }
-  return template.render({ fields: { [field]: input }, where })
-}
+/** The prompt's template filled; with no prompt, the text. */
+const fill = (input: PromptedInput, prompt: SoftPrompt | undefined, row: number): string =>
+  fillTemplate(parseTemplate(prompt?.manifest.template ?? DEFAULT_TEMPLATE), input, `input ${row}`)
 
 function labelsOf(name: string | null, bank: PromptBank): readonly string[] {
   const labels = name === null ? undefined : bank.get(name).manifest.labels

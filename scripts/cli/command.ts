@@ -1,7 +1,8 @@
 /** What a command is: a table of arguments and flags, from which help, parsing and the handler's types all come. */
 import type { Output } from './output.ts'
 
-export type FlagKind = 'string' | 'number' | 'boolean' | 'strings'
+/** `strings` takes several values at once, `repeated` one each time it is given. */
+export type FlagKind = 'string' | 'number' | 'boolean' | 'strings' | 'repeated'
 
 export interface Flag {
   readonly kind: FlagKind
@@ -29,7 +30,7 @@ type ValueOf<F extends Flag> = F['kind'] extends 'number'
   ? number
   : F['kind'] extends 'boolean'
     ? boolean
-    : F['kind'] extends 'strings'
+    : F['kind'] extends 'strings' | 'repeated'
       ? Word<F>[]
       : Word<F>
 

@@ -28,6 +28,7 @@ function option(name: string, flag: Flag): Option {
   const value = flag.kind === 'boolean' ? '' : ` <${flag.value ?? flag.kind}${flag.kind === 'strings' ? '...' : ''}>`
   const made = new Option(`--${kebab(name)}${value}`, `${flag.help}${needed(flag)}`)
   if (flag.kind === 'number') made.argParser(number)
+  if (flag.kind === 'repeated') made.argParser((one, before: readonly string[] | undefined) => [...(before ?? []), one])
   if (flag.choices) made.choices([...flag.choices])
   if (flag.default !== undefined) made.default(flag.default)
   return made

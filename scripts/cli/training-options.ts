@@ -7,6 +7,7 @@ import { INITS, type Recipe } from '../../src/prompt/manifest.ts'
 import { QUICK, type RecipeChoices } from '../../src/train/recipe.ts'
 import type { TrainFlags } from '../train.ts'
 import { said } from './command.ts'
+import { parseLabelMap } from './data-flags.ts'
 
 type Init = Recipe['init']
 
@@ -39,26 +40,6 @@ function choicesOf(flags: TrainFlags): RecipeChoices {
     holdOut: flags.holdOut,
   }
   return { ...(flags.quick ? QUICK : {}), ...said(choices) }
-}
-
-/** @throws {ConfigError} `label-map` */
-function labelMapOf(text: string | undefined): Readonly<Record<string, string>> | undefined {
-  if (text === undefined) return undefined
-  const wanted = 'Write {"0": "negative", "1": "positive"}.'
-  let map: unknown
-  try {
-    map = JSON.parse(text)
-  } catch (cause) {
-    throw new ConfigError('label-map', `--label-map is not JSON: ${(cause as Error).message}. ${wanted}`, { cause })
-  }
-  const entries =
-    typeof map === 'object' && map !== null && !Array.isArray(map) ? Object.entries(map as Record<string, unknown>) : undefined
-  const words = entries?.map(([answer, word]) => {
-    if (typeof word !== 'string') throw new ConfigError('label-map', `--label-map gives ${JSON.stringify(answer)} no text. ${wanted}`)
-    return [answer, word] as const
-  })
-  if (words === undefined) throw new ConfigError('label-map', `--label-map is no object: ${text.slice(0, 80)}. ${wanted}`)
-  return Object.fromEntries(words)
 }
 
 const refuse = (code: string, what: string): never => {
@@ -136,7 +117,7 @@ export async function trainingOptions(flags: TrainFlags, signal: AbortSignal): P
     ...said({ revision, baseId, template, target, task, initText, seeds, engine, device, threads, overwrite, failures: flags.failures }),
     ...said({
       tasks: flags.tasks === undefined ? undefined : await (await import('../../adapters/compose/read-tasks.ts')).readTasks(flags.tasks),
-      labelMap: labelMapOf(flags.labelMap),
+      labelMap: flags.labelMap === undefined ? undefined : parseLabelMap(flags.labelMap),
       labels: flags.generate ? (false as const) : flags.labels,
       initPrompt: init !== undefined && kindOf(init) === undefined ? init : undefined,
       memory: flags.lowMemory ? ('low' as const) : undefined,

@@ -22,6 +22,8 @@ export interface ExampleOptions {
   readonly target: string
   /** Raw answer to label word (`{"0": "negative", "1": "positive"}`); answers it does not name are refused. */
   readonly labelMap?: Readonly<Record<string, string>>
+  /** Answers that the map does not name are taken as they stand: they may be label words already. */
+  readonly keepUnmapped?: boolean
 }
 
 /** Space of every kind at the ends of a text; U+0085 is white space to Unicode and not to JavaScript. */
@@ -56,11 +58,12 @@ export function toExamples(rows: readonly Row[], options: ExampleOptions): Examp
 }
 
 /** The answer as the row has it, or the word that the map has for it. */
-function answerOf(row: Row, { target, labelMap: map }: ExampleOptions): string {
+function answerOf(row: Row, { target, labelMap: map, keepUnmapped }: ExampleOptions): string {
   const raw = fieldText(row, target)
   if (!map) return raw
   const key = [raw, trimmed(raw)].find((name) => Object.hasOwn(map, name))
   if (key !== undefined) return map[key] as string
+  if (keepUnmapped) return raw
   throw new DataError(
     'row-label',
     `${row.where}: the answer ${JSON.stringify(raw)} is not in the label map (known: ${Object.keys(map).join(', ')}). Add it, or mend the row.`,

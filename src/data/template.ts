@@ -49,11 +49,25 @@ export function parseTemplate(text: string): Template {
   }
 }
 
-/** A text in a template of one field, whatever its name; the text itself where there are several or none. */
-export function fillText(template: string, text: string): string {
-  const { fields, render } = parseTemplate(template)
+/** A text for a template of one field, or fields by name. */
+export type TemplateInput = string | Readonly<Record<string, unknown>>
+
+/**
+ * A template filled by fields, or by a text where it has one field, whatever its name.
+ * @param where what messages call the input
+ * @throws {ConfigError} `template-fields` for a lone text and a template of several fields or none; {DataError} `row-field`
+ */
+export function fillTemplate({ text: template, fields, render }: Template, input: TemplateInput, where = 'the text'): string {
+  if (typeof input !== 'string') return render({ fields: input, where })
   const [field] = fields
-  return fields.length === 1 && field !== undefined ? render({ fields: { [field]: text }, where: 'the text' }) : text
+  if (field !== undefined && fields.length === 1) return render({ fields: { [field]: input }, where })
+  const what =
+    fields.length === 0 ? 'has no field that the text could fill' : `has the fields ${fields.join(', ')}, and ${where} is one text`
+  const help =
+    fields.length === 0 ? 'Train with a template such as "{input}".' : `Give its fields as { ${fields.join(', ')} } instead of a text.`
+  throw new ConfigError('template-fields', `The prompt's template ${JSON.stringify(template)} ${what}. ${help}`, {
+    facts: { template, fields },
+  })
 }
 
 /** The value a name stands for: a field, else a path into one (`answers.text.0`). */

@@ -5,6 +5,7 @@ import type { Failure, Metric } from '../prompt/manifest.ts'
 import { tensor } from '../tensor/tensor.ts'
 import type { Advice } from './advice.ts'
 import { accuracy, exactMatch, macroF1, squad } from './metrics.ts'
+import { outsideLabels, quoted } from './outside.ts'
 
 export interface EvaluateOptions extends Omit<AnswerRowsOptions, 'rows'> {
   /** Each with the text it should give. */
@@ -17,6 +18,11 @@ export interface Evaluated {
   /** What was answered, row by row. */
   readonly predictions: readonly string[]
   readonly warnings: readonly Advice[]
+}
+
+export interface MeasureOptions extends Pick<EvaluateOptions, 'rows' | 'labels' | 'split'> {
+  /** Where text is generated: the words that the prompt was made to answer with, if it has any. */
+  readonly words?: readonly string[]
 }
 
 /** Evaluates a prompt [P, D], or the bare model. */
@@ -32,8 +38,8 @@ export async function evaluate(
 }
 
 /** Metrics of answers to rows. */
-export function measure(predictions: readonly string[], options: Pick<EvaluateOptions, 'rows' | 'labels' | 'split'>): Evaluated {
-  const { labels, rows } = options
+export function measure(predictions: readonly string[], options: MeasureOptions): Evaluated {
+  const { labels, words, rows } = options
   const expected = rows.map(({ target }) => target)
   const by: Metric['by'] = labels ? 'labels' : 'generation'
   const figures = labels
@@ -42,7 +48,11 @@ export function measure(predictions: readonly string[], options: Pick<EvaluateOp
   return {
     metrics: figures.map((figure): Metric => Object.assign(figure, { split: options.split, by })),
     predictions,
-    warnings: [...collapse(predictions, expected), ...(labels ? [] : outside(predictions, expected))],
+    warnings: [
+      ...unanswerable(expected, labels ?? words),
+      ...collapse(predictions, expected),
+      ...(labels ? [] : outside(predictions, expected, words)),
+    ],
   }
 }
 
@@ -59,8 +69,20 @@ export const wrongRows = (
     })
     .slice(0, count)
 
+/** Rows that no label answers: they count as wrong whatever the prompt says. */
+function unanswerable(expected: readonly string[], labels: readonly string[] | undefined): Advice[] {
+  const found = labels && outsideLabels(expected, labels)
+  if (!found) return []
+  return [
+    {
+      code: 'targets-not-labels',
+      message: `${found.count} of ${found.of} rows ask for an answer that is none of the labels (${quoted(labels, 8)}), as ${quoted(found.examples)}; they count as wrong. Map them to the labels, or leave these rows out.`,
+    },
+  ]
+}
+
 /** One answer for everything, where the rows want several, is a prompt that has not learnt or has collapsed. */
-function collapse(predictions: readonly string[], expected: readonly string[]): Evaluated['warnings'] {
+function collapse(predictions: readonly string[], expected: readonly string[]): Advice[] {
   if (new Set(expected).size < 2 || new Set(predictions).size > 1 || predictions.length < 8) return []
   return [
     {
@@ -73,15 +95,17 @@ function collapse(predictions: readonly string[], expected: readonly string[]): 
 /** Shares of the rows: answers this seldom met are free text, and this many others are worth a word. */
 const [FEW_ANSWERS, MANY_OTHERS] = [0.25, 0.1]
 
-/** Generated answers that are none of the few that the rows ask for. */
-function outside(predictions: readonly string[], expected: readonly string[]): Evaluated['warnings'] {
-  const answers = new Set(expected.map((answer) => answer.trim()))
+/** Generated answers that are none of the prompt's words, or where it has none, of the few that the rows ask for. */
+function outside(predictions: readonly string[], expected: readonly string[], words: readonly string[] | undefined): Advice[] {
+  const answers = new Set((words ?? expected).map((answer) => answer.trim()))
   const others = predictions.filter((answer) => !answers.has(answer.trim()))
-  if (answers.size > FEW_ANSWERS * expected.length || others.length <= MANY_OTHERS * predictions.length) return []
+  const free = words === undefined && answers.size > FEW_ANSWERS * expected.length
+  if (others.length === 0 || free || (words === undefined && others.length <= MANY_OTHERS * predictions.length)) return []
+  const whose = words === undefined ? `the ${answers.size} that the rows ask for` : `the prompt's labels (${quoted(words, 8)})`
   return [
     {
       code: 'answers-not-labels',
-      message: `${others.length} of ${predictions.length} generated answers are none of the ${answers.size} that the rows ask for, as ${JSON.stringify(others[0])}. Common in the first few hundred steps; label scoring only ever answers with one of them: name the labels.`,
+      message: `${others.length} of ${predictions.length} generated answers are none of ${whose}, as ${JSON.stringify(others[0])}. Common in the first few hundred steps; label scoring only ever answers with one of them: name the labels.`,
       options: ['labels'],
     },
   ]

@@ -53,24 +53,30 @@ describe('eval', () => {
   it('prints the table of domain transfer, and gives it in --json', async () => {
     const ask = (...more: string[]) =>
       cli.run(['eval', sentiment, topic, '--data', data[0] as string, '--data', data[1] as string, ...model, ...more])
-    const { stdout } = await ask()
+    const { stdout, stderr, code } = await ask()
     expect(stdout).toMatch(/^prompt +\S*sentiment\/dev\.jsonl +\S*topic\/dev\.jsonl$/m)
-    expect(stdout).toMatch(/^\S*examples\/topic +0\.0 +\d+\.\d$/m)
-    const { results, transfer } = JSON.parse((await ask('--json')).stdout) as {
+    // No row of the one asks for a label of the other: no figure, and no 0.0 either.
+    expect(stdout).toMatch(/^\S*examples\/topic +- +\d+\.\d$/m)
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/sentiment on \S*topic\/dev\.jsonl: none of 40 rows asks for one of the labels .* \[targets-not-labels\]$/m)
+    expect(stderr).toMatch(/^error: 2 of 4 measurements failed; the first: .* \[eval-failed\]$/m)
+    const { results, transfer, failures } = JSON.parse((await ask('--json')).stdout) as {
       results: unknown[]
-      transfer: { rows: { values: number[] }[] }
+      transfer: { rows: { values: (number | null)[] }[] }
+      failures: { code: string }[]
     }
-    expect(results).toHaveLength(4)
+    expect(results).toHaveLength(2)
+    expect(failures.map((failure) => failure.code)).toEqual(['targets-not-labels', 'targets-not-labels'])
     expect(transfer).toMatchObject({ metric: 'accuracy', data })
-    expect(transfer.rows.map(({ values }) => values.map((value) => value > 0.7))).toEqual([
-      [true, false],
-      [false, true],
+    expect(transfer.rows.map(({ values }) => values.map((value) => (value === null ? null : value > 0.7)))).toEqual([
+      [true, null],
+      [null, true],
     ])
   })
 
   it('reads standard input once, for prompts with a template each', async () => {
     const other = join(dir, 'other')
-    cpSync(topic, other, { recursive: true })
+    cpSync(sentiment, other, { recursive: true })
     const manifest = join(other, 'soft_prompt.json')
     writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('{input}', 'text: {input}'))
     const { code, stdout, stderr } = await cli.run(['eval', sentiment, other, '--data', '-', ...model], {

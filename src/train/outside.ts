@@ -1,0 +1,25 @@
+/** Answers that are no label: a figure measured on them says nothing of the prompt. */
+
+export interface Outside {
+  readonly count: number
+  readonly of: number
+  /** A few of them, each once, in the rows' order. */
+  readonly examples: readonly string[]
+}
+
+const MOST_EXAMPLES = 5
+
+/** Answers that are none of the labels; undefined where all are. */
+export function outsideLabels(answers: readonly string[], labels: readonly string[]): Outside | undefined {
+  const known = new Set(labels)
+  const others = answers.filter((answer) => !known.has(answer))
+  if (others.length === 0) return undefined
+  return { count: others.length, of: answers.length, examples: [...new Set(others)].slice(0, MOST_EXAMPLES) }
+}
+
+/** `"a", "b", …`; for people. */
+export const quoted = (words: readonly string[], most: number = MOST_EXAMPLES): string =>
+  words
+    .slice(0, most)
+    .map((word) => JSON.stringify(word.length > 40 ? `${word.slice(0, 40)}…` : word))
+    .join(', ') + (words.length > most ? ', …' : '')

@@ -33,7 +33,7 @@ export const evaluate: Command = command({
     'soft-prompts eval sst2 imdb --data sst2.csv --target label --data imdb.csv --target sentiment',
   ],
   run: async (prompts, flags, out) => {
-    const { evaluatePrompts } = await import('../adapters/compose/evaluate.ts')
+    const { dataNames, evaluatePrompts } = await import('../adapters/compose/evaluate.ts')
     const { transferTable } = await import('../adapters/compose/transfer-table.ts')
     const { openPredictions } = await import('../adapters/compose/predictions.ts')
     const { ConfigError } = await import('../src/errors.ts')
@@ -86,7 +86,7 @@ export const evaluate: Command = command({
     } finally {
       await download.stop()
     }
-    const transfer = transferTable(results, failures)
+    const transfer = transferTable(results, failures, dataNames(sources))
     if (transfer) showTransfer(out, transfer)
     // The rows themselves are asked for by --predictions.
     const figures = results.map((result) => Object.fromEntries(Object.entries(result).filter(([name]) => name !== 'predictions')))

@@ -54,7 +54,8 @@ export async function openAnsweringBase(
     return await fromWeights(base.id, prompts, options)
   } catch (error) {
     if (!(error instanceof SoftPromptError) || !NO_WEIGHTS.has(error.code)) throw error
-    const files = await onnxOf(base, options).catch(() => undefined)
+    const [dtype] = Array.isArray(error.facts['dtypes']) ? (error.facts['dtypes'] as readonly string[]) : []
+    const files = await onnxOf(base, { ...options, ...(dtype === undefined ? {} : { dtype }) }).catch(() => undefined)
     if (files) return fromOnnx(files, prompts, options)
     if (error instanceof HubError) throw error
     throw new ConfigError(
@@ -65,8 +66,8 @@ export async function openAnsweringBase(
   }
 }
 
-/** Codes of a base that has no weights to read. */
-const NO_WEIGHTS: ReadonlySet<string> = new Set(['checkpoint-missing', 'hub-not-a-model'])
+/** Codes of a base that has no weights to read, or none within reach. */
+const NO_WEIGHTS: ReadonlySet<string> = new Set(['checkpoint-missing', 'hub-not-a-model', 'hub-offline'])
 
 async function fromWeights(id: string, prompts: readonly NamedPrompt[], options: AnsweringOptions): Promise<AnsweringBase> {
   const base = await openBase(id, options.onDownload ? { onProgress: options.onDownload } : {})

@@ -3,11 +3,11 @@ import { basename } from 'node:path'
 import { encodeExamples, labelsOf } from '../../src/data/examples.ts'
 import { answerRows, type AskedRow, type LabelScore, type RowAnswer } from '../../src/decode/answer.ts'
 import { joinAnswers, type Ensemble } from '../../src/decode/ensemble.ts'
-import { ConfigError, DataError, SoftPromptError } from '../../src/errors.ts'
+import { ConfigError, SoftPromptError } from '../../src/errors.ts'
 import type { Manifest, Metric } from '../../src/prompt/manifest.ts'
 import { classScores, confusionOf, type ClassScore, type Confusion } from '../../src/train/classes.ts'
 import { measure } from '../../src/train/evaluate.ts'
-import { outsideLabels, quoted } from '../../src/train/outside.ts'
+import { checkTargets } from '../../src/train/outside.ts'
 import { openData, type Data, type DataOptions, type ReadDataOptions } from './data.ts'
 import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
 
@@ -92,12 +92,12 @@ interface Asked {
 export async function* evaluatePrompts(options: EvaluateOptions): AsyncGenerator<EvaluateResult, void> {
   const prompted = await openPrompted(options)
   try {
-    for (const data of options.data) {
-      const source = typeof data === 'string' ? { file: data } : data
-      const asked = await askedOf(source, prompted, options)
-      const name = nameOf(source.file, options)
+    const names = dataNames(options.data)
+    for (const [index, data] of options.data.entries()) {
+      const name = names[index] ?? ''
+      const asked = await askedOf(typeof data === 'string' ? { file: data } : data, name, prompted, options)
       const answers = await answersOf(asked, prompted, options)
-      const found = asked.map((each, index) => resultOf(each, name, answers[index] ?? []))
+      const found = asked.map((each, at) => resultOf(each, name, answers[at] ?? []))
       yield* found
       const whole = asked.length === prompted.prompts.length + (options.bare ? 1 : 0)
       if (options.ensemble !== undefined && whole) yield together(options.ensemble, name, asked, answers, found, options.bare ? 1 : 0)
@@ -107,15 +107,21 @@ export async function* evaluatePrompts(options: EvaluateOptions): AsyncGenerator
   }
 }
 
-/** Files of one name in several folders are told apart by their paths. */
-function nameOf(file: string, { data }: EvaluateOptions): string {
-  const short = file === '-' ? 'standard input' : basename(file)
+/** What the files are called in results: by their names, or where that does not tell them apart by their paths, or numbered. */
+export function dataNames(data: EvaluateOptions['data']): string[] {
   const files = data.map((each) => (typeof each === 'string' ? each : each.file))
-  return files.some((other) => other !== file && other.endsWith(`/${short}`)) ? file : short
+  const short = files.map((file) => (file === '-' ? 'standard input' : basename(file)))
+  const names = files.map((file, index) =>
+    files.some((other, at) => other !== file && short[at] === short[index]) ? file : (short[index] ?? file),
+  )
+  return names.map((name, index) => {
+    const before = names.slice(0, index).filter((other) => other === name).length
+    return before === 0 ? name : `${name} (${before + 1})`
+  })
 }
 
 /** The rows of a file as each prompt reads them; prompts that cannot are told of, or thrown. */
-async function askedOf(source: EvaluateData, prompted: Prompted, options: EvaluateOptions): Promise<Asked[]> {
+async function askedOf(source: EvaluateData, name: string, prompted: Prompted, options: EvaluateOptions): Promise<Asked[]> {
   const opened = new Map<string, Promise<Data>>()
   const asked: Asked[] = []
   for (const each of [...(options.bare ? [{ name: '(no prompt)', prompt: undefined }] : []), ...prompted.prompts]) {
@@ -126,11 +132,11 @@ async function askedOf(source: EvaluateData, prompted: Prompted, options: Evalua
       const key = JSON.stringify(reading)
       const opening = opened.get(key) ?? openData(source.file, reading)
       opened.set(key, opening)
-      const { labels, words } = answersAsked(options, manifest, await opening, `${each.name} on ${nameOf(source.file, options)}`)
+      const { labels, words } = answersAsked(options, manifest, await opening, `${each.name} on ${name}`)
       asked.push({ name: each.name, labels, words, ...encoded(await opening, manifest, prompted, each.prompt) })
     } catch (error) {
       if (!(error instanceof SoftPromptError) || options.onFailure === undefined) throw error
-      options.onFailure({ prompt: each.name, data: nameOf(source.file, options), error })
+      options.onFailure({ prompt: each.name, data: name, error })
     }
   }
   return asked
@@ -163,21 +169,12 @@ function answersAsked(
   const labels = given === false ? undefined : (given ?? manifest?.labels ?? labelsOf(examples))
   const words = labels ? undefined : manifest?.labels
   const known = labels ?? words
-  const outside =
-    known &&
-    outsideLabels(
-      examples.map(({ target }) => target),
-      known,
-    )
-  if (!outside || outside.count < outside.of) return { labels, words }
+  const targets = examples.map(({ target }) => target)
   const help = given
     ? 'Name labels that the rows ask for'
     : 'Say which field holds the answer by --target, and what its values mean by --label-map or --preset (in code: target, labelMap)'
-  throw new DataError(
-    'targets-not-labels',
-    `${what}: none of ${outside.of} rows asks for one of the labels (${quoted(known ?? [], 8)}); they ask for ${quoted(outside.examples)}. ${help}.`,
-    { facts: { labels: known, examples: outside.examples, rows: outside.of } },
-  )
+  if (known) checkTargets(targets, known, what, help)
+  return { labels, words }
 }
 
 function encoded(

@@ -59,11 +59,17 @@ export async function findOnnxFolder(base: BaseModel, variants: readonly string[
       tried.push(`${id} (not in the cache)`)
     } catch (error) {
       if (!(error instanceof HubError) || !ELSEWHERE.has(error.code)) throw error
-      const { there } = error.facts
-      tried.push(`${id} (${error.code}${typeof there === 'string' ? `: there is ${there}` : ''})`)
+      tried.push(`${id} (${error.code}${thereIs(error)})`)
     }
   }
   throw noOnnx(base, tried.length > 0 ? `no ONNX files in ${tried.join(', ')}` : `"${base.id}" is no folder here and no Hub id`)
+}
+
+/** What a repository holds instead, and how to load it. */
+function thereIs({ facts: { there, dtypes } }: HubError): string {
+  if (typeof there !== 'string') return ''
+  const [dtype] = Array.isArray(dtypes) ? (dtypes as readonly string[]) : []
+  return `: there is ${there}${dtype === undefined ? '' : `, loaded by { dtype: '${dtype}' }`}`
 }
 
 async function hasEncoder(dir: string, ending: string): Promise<boolean> {

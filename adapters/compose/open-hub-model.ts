@@ -1,6 +1,6 @@
 /** Base models by hub id: their configuration, tokenizer, and weights or ONNX files, in the shared cache. */
 import { HubError } from '../../src/errors.ts'
-import { describeParts, onnxPartsOf } from '../../src/onnx/model-files.ts'
+import { describeParts, onnxPartsOf, wholeDtypes, type OnnxParts } from '../../src/onnx/model-files.ts'
 import { canonicalBase } from '../../src/prompt/base-name.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { checkModel, lockedModel, lockModel } from '../hub/lock-model.ts'
@@ -38,9 +38,9 @@ function selectModel(files: readonly RemoteFile[], repo: string, parts: ModelPar
     const there = onnxThere(files)
     throw new HubError(
       'hub-not-a-model',
-      `${repo} has no config.json with ${wanted}; name another model, or a folder.${there === undefined ? '' : ` Its ONNX files: ${there}.`}`,
+      `${repo} has no config.json with ${wanted}; name another model, or a folder.${there === undefined ? '' : ` Its ONNX files: ${describeParts(there)}.`}`,
       {
-        facts: { repo, wanted, ...(there === undefined ? {} : { there }) },
+        facts: { repo, wanted, ...(there === undefined ? {} : { there: describeParts(there), dtypes: wholeDtypes(there) }) },
       },
     )
   }
@@ -59,10 +59,10 @@ const selectOnnx = (files: readonly RemoteFile[], variant: string): RemoteFile[]
 }
 
 /** The ONNX files of a repository by dtype; undefined where there are none. */
-function onnxThere(files: readonly RemoteFile[]): string | undefined {
+function onnxThere(files: readonly RemoteFile[]): OnnxParts | undefined {
   const prefix = onnxPrefix(files)
   const parts = onnxPartsOf(files.flatMap(({ path }) => (path.startsWith(prefix) ? [path.slice(prefix.length)] : [])))
-  return parts.encoder_model.length === 0 ? undefined : describeParts(parts)
+  return parts.encoder_model.length === 0 ? undefined : parts
 }
 
 /**

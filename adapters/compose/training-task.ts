@@ -7,6 +7,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts'
 import { initialise } from '../../src/prompt/initialise.ts'
 import { adviseLabels, type Advice } from '../../src/train/advice.ts'
 import { adviseData } from '../../src/train/data-advice.ts'
+import { checkTargets } from '../../src/train/outside.ts'
 import { makeRecipe, type RecipeChoices, type TrainRecipe } from '../../src/train/recipe.ts'
 import { dataOf, openData, type Data, type DataOptions, type DataSource } from './data.ts'
 import type { Base } from './open-base.ts'
@@ -96,6 +97,10 @@ export async function prepareTask(
   ])
   const { tokenizer } = await base
   const labels = options.labels === false ? undefined : (options.labels ?? labelsOf(whole.examples))
+  for (const { name: rows, examples } of labels ? [whole, ...(given ? [given] : [])] : []) {
+    const targets = examples.map(({ target }) => target)
+    checkTargets(targets, labels ?? [], rows, 'Name the labels as the rows have them, or map their values by a label map')
+  }
   // Label words are the best beginning where there are any (paper, figure 3b); free text has none.
   const recipe = makeRecipe({
     ...choices,

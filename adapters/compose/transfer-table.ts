@@ -8,10 +8,18 @@ export interface TransferTable {
   readonly rows: readonly { readonly prompt: string; readonly values: readonly (number | null)[] }[]
 }
 
-/** Results of several prompts on several files as a table; undefined where either is one. */
-export function transferTable(results: readonly EvaluateResult[], failures: readonly EvaluateFailure[] = []): TransferTable | undefined {
+/**
+ * Results of several prompts on several files as a table; undefined where either is one.
+ * @param order names of the files in their order; default: as results and failures come
+ */
+export function transferTable(
+  results: readonly EvaluateResult[],
+  failures: readonly EvaluateFailure[] = [],
+  order: readonly string[] = [],
+): TransferTable | undefined {
   const all = [...results, ...failures]
-  const data = [...new Set(all.map((each) => each.data))]
+  const measured = new Set(all.map((each) => each.data))
+  const data = [...new Set([...order.filter((name) => measured.has(name)), ...measured])]
   const prompts = [...new Set(all.map(({ prompt }) => prompt))]
   if (data.length < 2 || prompts.length < 2) return undefined
   const valueOf = (prompt: string, on: string): number | null =>

@@ -61,11 +61,10 @@ export function fillTemplate({ text: template, fields, render }: Template, input
   if (typeof input !== 'string') return render({ fields: input, where })
   const [field] = fields
   if (field !== undefined && fields.length === 1) return render({ fields: { [field]: input }, where })
-  const what =
-    fields.length === 0 ? 'has no field that the text could fill' : `has the fields ${fields.join(', ')}, and ${where} is one text`
-  const help =
-    fields.length === 0 ? 'Train with a template such as "{input}".' : `Give its fields as { ${fields.join(', ')} } instead of a text.`
-  throw new ConfigError('template-fields', `The prompt's template ${JSON.stringify(template)} ${what}. ${help}`, {
+  const why =
+    fields.length === 0 ? 'has no field that a text could fill' : `has the fields ${fields.join(', ')}; a lone text cannot fill them`
+  const help = fields.length === 0 ? 'Train with a template such as "{input}".' : `Give them as { ${fields.join(', ')} } instead of a text.`
+  throw new ConfigError('template-fields', `${where}: the prompt's template ${JSON.stringify(template)} ${why}. ${help}`, {
     facts: { template, fields },
   })
 }

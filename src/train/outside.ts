@@ -1,4 +1,5 @@
 /** Answers that are no label: a figure measured on them says nothing of the prompt. */
+import { DataError } from '../errors.ts'
 
 export interface Outside {
   readonly count: number
@@ -23,3 +24,18 @@ export const quoted = (words: readonly string[], most: number = MOST_EXAMPLES): 
     .slice(0, most)
     .map((word) => JSON.stringify(word.length > 40 ? `${word.slice(0, 40)}…` : word))
     .join(', ') + (words.length > most ? ', …' : '')
+
+/**
+ * Refuses rows of which none asks for a label: whatever is answered counts as wrong.
+ * @param where what the rows are called
+ * @throws {DataError} `targets-not-labels`
+ */
+export function checkTargets(targets: readonly string[], labels: readonly string[], where: string, help: string): void {
+  const outside = outsideLabels(targets, labels)
+  if (!outside || outside.count < outside.of) return
+  throw new DataError(
+    'targets-not-labels',
+    `${where}: none of ${outside.of} rows asks for one of the labels (${quoted(labels, 8)}); they ask for ${quoted(outside.examples)}. ${help}.`,
+    { facts: { labels, examples: outside.examples, rows: outside.of } },
+  )
+}

@@ -49,7 +49,90 @@ describe('run', () => {
   })
 })
 
+describe('run of rows, fields and packs', () => {
+  /** The sentiment prompt with a template of two fields. */
+  const pair = join(dir, 'pair')
+  const pack = join(dir, 'five')
+  beforeAll(() => {
+    cpSync(sentiment, pair, { recursive: true })
+    const manifest = join(pair, 'soft_prompt.json')
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('{input}', '{what} : {input}'))
+    for (const name of ['seed-0', 'seed-1']) cpSync(sentiment, join(pack, name), { recursive: true })
+    mkdirSync(join(pack, 'checkpoint'))
+  })
+
+  it('fills a template by --field, and says so where it gets a lone text', async () => {
+    const { stdout } = await cli.run(['run', pair, '--field', 'what=film', '--field', 'input=a lovely = warm film', ...model, '--json'])
+    expect(JSON.parse(stdout)).toMatchObject([
+      { text: 'film : a lovely = warm film', fields: { what: 'film', input: 'a lovely = warm film' }, answer: 'positive' },
+    ])
+    const alone = await cli.run(['run', pair, 'a lovely film', ...model])
+    expect(alone).toMatchObject({ code: 1, stdout: '' })
+    expect(alone.stderr).toContain('has the fields what, input; a lone text cannot fill them')
+    expect(alone.stderr).toContain(`soft-prompts run ${pair} --field what="…" --field input="…", or --file with rows`)
+    expect(await cli.run(['run', pair, '--field', 'what', ...model])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[run-field]'),
+    })
+  })
+
+  it.each([
+    ['rows.csv', 'what,input\nfilm,a lovely film\nfilm,"an awful, dull bore"\n'],
+    ['rows.tsv', 'what\tinput\nfilm\ta lovely film\nfilm\tan awful, dull bore\n'],
+    ['rows.jsonl', '{"what":"film","input":"a lovely film"}\n{"what":"film","input":"an awful, dull bore"}\n'],
+  ])('answers the rows of %s', async (name, text) => {
+    writeFileSync(join(dir, name), text)
+    const { stdout } = await cli.run(['run', pair, '--file', join(dir, name), ...model])
+    expect(stdout).toMatch(/^film : a lovely film -> positive .*\nfilm : an awful, dull bore -> negative .*\n$/)
+  })
+
+  it('answers a text file line by line, and names the row that lacks a field', async () => {
+    writeFileSync(join(dir, 'texts.txt'), 'a lovely film\n\nan awful bore\n')
+    const { stdout } = await cli.run(['run', sentiment, '--file', join(dir, 'texts.txt'), ...model])
+    expect(stdout.match(/^a lovely film -> positive|^an awful bore -> negative/gm)).toHaveLength(2)
+    const lacking = join(dir, 'lacking.csv')
+    writeFileSync(lacking, 'what,text\nfilm,x\n')
+    expect((await cli.run(['run', pair, '--file', lacking, ...model])).stderr).toMatch(
+      /lacking\.csv:2: the field "input" .*\(fields here: what, text\)/,
+    )
+    writeFileSync(join(dir, 'rows.json'), '[]')
+    expect((await cli.run(['run', sentiment, '--file', join(dir, 'rows.json'), ...model])).stderr).toContain('[data-kind]')
+  })
+
+  it('joins the prompts of a pack, and says both ways where nobody says how', async () => {
+    const joined = await cli.run(['run', pack, 'a lovely film', '--ensemble', 'mean', ...model, '--json'])
+    expect(JSON.parse(joined.stdout)).toMatchObject([{ prompt: 'mean of 2', answer: 'positive' }])
+    const refused = await cli.run(['run', pack, 'a lovely film', ...model])
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain(`Choose one as ${pack}#seed-0, or join the answers of all with --ensemble vote or --ensemble mean`)
+    const measured = await cli.run(['eval', pack, '--data', data[0] as string, '--ensemble', 'vote', ...model])
+    expect(measured.stdout).toMatch(/^vote of 2 on dev\.jsonl: accuracy/m)
+  })
+})
+
 describe('eval', () => {
+  it('writes predictions, shows each label, and takes a target for each file', async () => {
+    const renamed = join(dir, 'renamed.jsonl')
+    writeFileSync(renamed, readFileSync(data[0] as string, 'utf8').replaceAll('"target"', '"mood"'))
+    const answers = join(dir, 'answers.jsonl')
+    const given = ['--data', data[0] as string, '--data', renamed, '--target', '', '--target', 'mood']
+    const { code, stdout } = await cli.run(['eval', sentiment, ...given, '--predictions', answers, ...model])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^label +precision +recall +F1 +rows$/m)
+    expect(stdout).toMatch(/^negative +94\.4 +85\.0 +89\.5 +20$/m)
+    expect(stdout).toMatch(/^wanted \\ answered +negative +positive$/m)
+    const rows = readFileSync(answers, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { data: string; correct: boolean })
+    expect(rows.map((row) => row.data)).toEqual([...Array<string>(40).fill('dev.jsonl'), ...Array<string>(40).fill('renamed.jsonl')])
+    expect(rows.filter(({ correct }) => correct)).toHaveLength(72)
+    const fails = async (...more: string[]) => (await cli.run(['eval', sentiment, '--data', data[0] as string, ...model, ...more])).stderr
+    expect(await fails('--target', 'a', '--target', 'b')).toContain('--target was given 2 times for 1 files of --data')
+    expect(await fails('--predictions', data[0] as string)).toContain('[predictions-data]')
+    expect(await fails('--labels', 'a', '--generate')).toContain('[labels-generate]')
+  })
+
   it('prints the table of domain transfer, and gives it in --json', async () => {
     const ask = (...more: string[]) =>
       cli.run(['eval', sentiment, topic, '--data', data[0] as string, '--data', data[1] as string, ...model, ...more])

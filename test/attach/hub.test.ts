@@ -3,8 +3,9 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } fr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRepo, uploadFiles } from '@huggingface/hub'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { pipeline, type ProgressInfo } from '@huggingface/transformers'
+import { answer as answerTexts, type AnswerOptions } from '../../adapters/compose/answer.ts'
 import { attachPrompts } from '../../adapters/compose/attach-sources.ts'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
 import { MIRRORS } from '../../adapters/compose/mirrors.ts'
@@ -38,6 +39,13 @@ beforeAll(async () => {
   const files = [...SMALL, 'config.json', 'onnx/encoder_model.onnx', 'onnx/decoder_model_merged.onnx']
   await publish(`hf/${model}`, folderOf(model), files)
   await publish('hf/empty', folderOf(model), ['config.json'])
+  // As optimum's push leaves them, and as some repositories are: quantised only.
+  const root = join(dir, 'root')
+  for (const file of [...SMALL, 'config.json']) cpSync(join(folderOf(model), file), join(root, file))
+  for (const file of ['encoder_model.onnx', 'decoder_model_merged.onnx']) cpSync(join(folderOf(model), 'onnx', file), join(root, file))
+  await publish('hf/root', root, [...SMALL, 'config.json', 'encoder_model.onnx', 'decoder_model_merged.onnx'])
+  const quantised = ['onnx/encoder_model_quantized.onnx', 'onnx/decoder_model_merged_quantized.onnx']
+  await publish('hf/quantised', folderOf(model), [...SMALL, 'config.json', ...quantised])
   // A base of PyTorch weights alone.
   const weights = join(dir, 'weights')
   cpSync(join(folderOf(model), 'hf'), weights, { recursive: true })
@@ -122,6 +130,65 @@ describe('loadPrompted from the Hub', () => {
       code: 'base-no-onnx',
       message: expect.stringContaining('hf/empty'),
     })
+  })
+
+  it('reads a repository with its ONNX files beside config.json', async () => {
+    expect(await answerOf(await loadPrompted('me/tiny-a', { base: 'hf/root', hub: access() }))).toBe(await peft())
+  })
+
+  it('names the dtype that loads a repository of quantised files only', async () => {
+    await expect(loadPrompted('me/tiny-a', { base: 'hf/quantised', hub: access() })).rejects.toMatchObject({
+      code: 'base-no-onnx',
+      message: expect.stringMatching(/there is q8 \(encoder_model_quantized\.onnx, .*\), loaded by \{ dtype: 'q8' \}/),
+    })
+    expect(await answerOf(await loadPrompted('me/tiny-a', { base: 'hf/quantised', hub: access(), dtype: 'q8' }))).toEqual(
+      expect.any(String),
+    )
+  })
+})
+
+const askOn = async (
+  base: string,
+  more: Partial<AnswerOptions> = {},
+): Promise<{ readonly said: string | undefined; readonly notes: string[] }> => {
+  const notes: string[] = []
+  const [first] = await answerTexts({
+    prompts: [join(folderOf(model), `../adapters/${model}-a`)],
+    texts: ref.texts.slice(0, 1),
+    model: base,
+    maxNewTokens: (ref.base_greedy[0]?.length ?? 0) - 1,
+    onNote: (note) => notes.push(note),
+    ...more,
+  })
+  return { said: first?.generated, notes }
+}
+
+describe('run on bases of the Hub', () => {
+  beforeEach(() => {
+    for (const [name, value] of [
+      ['HF_ENDPOINT', server.url],
+      ['HF_TOKEN', TOKEN],
+      ['HF_HUB_CACHE', join(dir, 'cache-of-run')],
+    ] as const)
+      vi.stubEnv(name, value)
+  })
+  afterEach(() => void vi.unstubAllEnvs())
+
+  it('answers by ONNX files where a repository has no weights, and by its weights elsewhere', async () => {
+    for (const base of ['hf/root', `hf/${model}`]) {
+      const { said, notes } = await askOn(base)
+      expect(said).toBe(await peft())
+      expect(notes).toEqual([expect.stringMatching(/answered by (onnx\/)?encoder_model\.onnx and decoder_model_merged\.onnx \(fp32\)$/)])
+    }
+    expect(await askOn('hf/weights')).toEqual({ said: await peft(), notes: [] })
+  })
+
+  it('takes the dtype that is there, and offline what is in the cache', async () => {
+    const { said, notes } = await askOn('hf/quantised')
+    expect(notes[0]).toContain('onnx/encoder_model_quantized.onnx and decoder_model_merged_quantized.onnx (q8)')
+    vi.stubEnv('HF_HUB_OFFLINE', '1')
+    expect((await askOn('hf/quantised', { dtype: 'q8' })).said).toBe(said)
+    await expect(askOn('hf/quantised', { dtype: 'fp16' })).rejects.toMatchObject({ code: 'base-no-onnx' })
   })
 })
 

@@ -17,7 +17,11 @@ export const evaluate: Command = command({
     labelMap: { kind: 'repeated', value: 'json', help: 'raw answer to label word, as {"0": "negative"} (default: the prompt\'s)' },
     labels: { kind: 'strings', value: 'word', help: "label words (default: the prompt's, else the answers)" },
     generate: { kind: 'boolean', help: 'compare generated text instead of scoring labels' },
-    beams: { kind: 'number', value: 'N', help: 'continuations followed side by side where text is generated (default 1: greedy)' },
+    beams: {
+      kind: 'number',
+      value: 'N',
+      help: "continuations followed side by side where text is generated (default: the prompt's, else 1: greedy)",
+    },
     bare: { kind: 'boolean', help: 'measure the base model without a prompt as well' },
     ensemble: { kind: 'string', value: 'how', help: 'measure all prompts as one as well: vote or mean', choices: ['vote', 'mean'] },
     predictions: { kind: 'string', value: 'file', help: 'write every row with its answer, as JSON Lines' },

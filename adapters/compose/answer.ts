@@ -4,6 +4,7 @@ import { answerRows, type LabelScore } from '../../src/decode/answer.ts'
 import { joinAnswers } from '../../src/decode/ensemble.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import type { NamedPrompt } from './answering-base.ts'
+import { generationOf, groupsOf } from './generation.ts'
 import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
 
 export interface Answer {
@@ -25,8 +26,9 @@ export interface AnswerOptions extends PromptedOptions {
   readonly texts: readonly AnswerInput[] | AsyncIterable<AnswerInput>
   /** What messages call an input, by its index. Default: `text 1`. */
   readonly where?: (index: number) => string
+  /** Default: the prompt's own, else what it was trained with, else 64. */
   readonly maxNewTokens?: number
-  /** Continuations followed side by side where text is generated. Default 1: greedy. */
+  /** Continuations followed side by side where text is generated. Default: the prompt's own, else 1: greedy. */
   readonly beams?: number
   /** Told a generated text as it grows, where greedy search makes it. */
   readonly onText?: (text: string, prompt: string, answer: string) => void
@@ -127,26 +129,24 @@ async function answersOf(
   { tokenizer, startId, model, prompts }: Prompted,
   options: AnswerOptions,
 ): Promise<Answer[]> {
-  const { ensemble, maxNewTokens, beams, onText } = options
+  const { ensemble, onText } = options
   const found: Answer[] = []
-  // Rows with the same label words run together; so do those that generate.
-  for (const labels of new Map(prompts.map(({ prompt: { manifest } }) => [JSON.stringify(manifest.labels), manifest.labels])).values()) {
-    const own = asked.flatMap((each, row) =>
-      JSON.stringify(each.prompt.manifest.labels) === JSON.stringify(labels) ? [{ ...each, row }] : [],
-    )
+  const ways = asked.map(({ prompt: { manifest } }) => ({ labels: manifest.labels, generation: generationOf(manifest, options) }))
+  for (const group of groupsOf(ways)) {
+    const own = group.map((row) => asked[row] as Ask)
+    const { labels, generation } = ways[group[0] as number] as (typeof ways)[number]
     const made = await answerRows({
       model,
       tokenizer,
       startId,
       rows: own.map(({ prompt, filled }) => ({ inputIds: tokenizer.encode(filled), prompt: prompt.embeddings })),
+      ...generation,
       ...(labels ? { labels } : {}),
-      ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
-      ...(beams === undefined ? {} : { beams }),
       ...(onText ? { onText: (index, said) => onText(own[index]?.given.text ?? '', own[index]?.name ?? '', said) } : {}),
     })
-    for (const [index, { row, given, name }] of own.entries()) {
+    for (const [index, { given, name }] of own.entries()) {
       const said = made[index] as (typeof made)[number]
-      found[row] = { ...given, prompt: name, ...said, ...(labels ? {} : { generated: said.answer }) }
+      found[group[index] as number] = { ...given, prompt: name, ...said, ...(labels ? {} : { generated: said.answer }) }
     }
   }
   if (ensemble === undefined) return found

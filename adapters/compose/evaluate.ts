@@ -9,6 +9,7 @@ import { classScores, confusionOf, type ClassScore, type Confusion } from '../..
 import { measure } from '../../src/train/evaluate.ts'
 import { checkTargets } from '../../src/train/outside.ts'
 import { openData, type Data, type DataOptions, type ReadDataOptions } from './data.ts'
+import { generationOf, groupsOf, type Generation } from './generation.ts'
 import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
 
 /** A data file that is read in a way of its own. */
@@ -22,7 +23,9 @@ export interface EvaluateOptions extends PromptedOptions, DataOptions {
   /** Label words; default: the prompt's own, else the data's. `false` = compare generated text. */
   readonly labels?: readonly string[] | false
   readonly signal?: AbortSignal
-  /** Continuations followed side by side where text is generated. Default 1: greedy. */
+  /** Tokens generated at most. Default: the prompt's own, else what it was trained with, else 64. */
+  readonly maxNewTokens?: number
+  /** Continuations followed side by side where text is generated. Default: the prompt's own, else 1: greedy. */
   readonly beams?: number
   /** Also the bare model, as `(no prompt)`. */
   readonly bare?: boolean
@@ -79,6 +82,7 @@ interface Asked {
   readonly labels: readonly string[] | undefined
   /** Where text is generated: the words that the prompt was made to answer with. */
   readonly words: readonly string[] | undefined
+  readonly generation: Generation
   readonly rows: readonly Row[]
   readonly truncatedInputs: number
 }
@@ -133,7 +137,13 @@ async function askedOf(source: EvaluateData, name: string, prompted: Prompted, o
       const opening = opened.get(key) ?? openData(source.file, reading)
       opened.set(key, opening)
       const { labels, words } = answersAsked(options, manifest, await opening, `${each.name} on ${name}`)
-      asked.push({ name: each.name, labels, words, ...encoded(await opening, manifest, prompted, each.prompt) })
+      asked.push({
+        name: each.name,
+        labels,
+        words,
+        generation: generationOf(manifest, options),
+        ...encoded(await opening, manifest, prompted, each.prompt),
+      })
     } catch (error) {
       if (!(error instanceof SoftPromptError) || options.onFailure === undefined) throw error
       options.onFailure({ prompt: each.name, data: name, error })
@@ -198,19 +208,19 @@ function encoded(
 async function answersOf(
   asked: readonly Asked[],
   { tokenizer, startId, model }: Prompted,
-  options: EvaluateOptions,
+  { signal }: EvaluateOptions,
 ): Promise<RowAnswer[][]> {
   const answers: RowAnswer[][] = []
-  for (const labels of new Map(asked.map((each) => [JSON.stringify(each.labels), each.labels])).values()) {
-    const group = [...asked.keys()].filter((index) => JSON.stringify(asked[index]?.labels) === JSON.stringify(labels))
+  for (const group of groupsOf(asked)) {
+    const { labels, generation } = asked[group[0] as number] as Asked
     const made = await answerRows({
       model,
       tokenizer,
       startId,
       rows: group.flatMap((index) => asked[index]?.rows ?? []),
+      ...generation,
       ...(labels ? { labels } : {}),
-      ...(options.beams === undefined ? {} : { beams: options.beams }),
-      ...(options.signal ? { signal: options.signal } : {}),
+      ...(signal ? { signal } : {}),
     })
     let from = 0
     for (const index of group) answers[index] = made.slice(from, (from += asked[index]?.rows.length ?? 0))

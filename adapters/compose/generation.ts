@@ -1,0 +1,32 @@
+/** How a prompt's texts are generated: as told, else as its manifest says, else as it was trained. */
+import type { Manifest } from '../../src/prompt/manifest.ts'
+
+export interface Generation {
+  readonly maxNewTokens: number
+  /** Continuations followed side by side; 1 is greedy. */
+  readonly beams: number
+}
+
+/** Tokens generated for a prompt that says nothing of its targets. */
+const MOST_TOKENS = 64
+
+export function generationOf(manifest: Manifest | undefined, given: Partial<Generation>): Generation {
+  const own = (name: string): number | undefined => {
+    const value = manifest?.generation?.[name]
+    return typeof value === 'number' ? value : undefined
+  }
+  return {
+    maxNewTokens: given.maxNewTokens ?? own('max_new_tokens') ?? manifest?.recipe?.maxTargetTokens ?? MOST_TOKENS,
+    beams: given.beams ?? own('num_beams') ?? 1,
+  }
+}
+
+/** Indices of those that are answered together: alike in label words, or in how their text is generated. */
+export function groupsOf(each: readonly { readonly labels: readonly string[] | undefined; readonly generation: Generation }[]): number[][] {
+  const groups = new Map<string, number[]>()
+  for (const [index, { labels, generation }] of each.entries()) {
+    const key = JSON.stringify(labels ?? generation)
+    groups.set(key, [...(groups.get(key) ?? []), index])
+  }
+  return [...groups.values()]
+}

@@ -9,7 +9,11 @@ export const run: Command = command({
   flags: {
     model: { kind: 'string', value: 'id|dir', help: 'base model, weights or ONNX files (default: the one the prompts name)' },
     dtype: { kind: 'string', value: 'd', help: "answer by the base's ONNX files of this dtype: fp32, fp16, q8, … (default: its weights)" },
-    file: { kind: 'string', value: 'file', help: 'rows (.jsonl, .csv, .tsv, .parquet), or texts, one a line; - is standard input' },
+    file: {
+      kind: 'string',
+      value: 'file',
+      help: 'rows (.jsonl, .csv, .tsv, .parquet), or texts, one a line; - is standard input (texts or JSON rows)',
+    },
     field: { kind: 'repeated', value: 'name=value', help: 'a field of the template, where it has several; once for each' },
     ensemble: {
       kind: 'string',
@@ -32,7 +36,7 @@ export const run: Command = command({
   ],
   run: async (args, flags, out) => {
     const { answers } = await import('../adapters/compose/answer.ts')
-    const { ConfigError, SoftPromptError } = await import('../src/errors.ts')
+    const { ConfigError, DataError, SoftPromptError } = await import('../src/errors.ts')
     const { transferView } = await import('./cli/transfer.ts')
     const { fieldsOf, howToAsk, inputsOf, isPrompt } = await import('./cli/asked.ts')
     const { file, field, ensemble, beams, device, model, dtype, engine, maxTokens } = flags
@@ -94,6 +98,8 @@ export const run: Command = command({
     } finally {
       await download.stop()
     }
+    if (all.length === 0)
+      throw new DataError('rows-none', `${file === '-' ? 'Standard input' : file} holds nothing to ask: give a text or a row a line.`)
     out.result(all)
   },
 })

@@ -1,5 +1,5 @@
 /** Answers of prompts to texts: the library's `run`. */
-import { DEFAULT_TEMPLATE, fillTemplate, parseTemplate, type Template, type TemplateInput } from '../../src/data/template.ts'
+import { DEFAULT_TEMPLATE, fillTemplate, parseTemplate, type TemplateInput } from '../../src/data/template.ts'
 import { answerRows, type LabelScore } from '../../src/decode/answer.ts'
 import { joinAnswers } from '../../src/decode/ensemble.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
@@ -57,11 +57,16 @@ export async function* answers(options: AnswerOptions): AsyncGenerator<Answer, v
   const prompted = await openPrompted(few && (options.engine ?? 'onnxruntime') === 'onnxruntime' ? { memory: 'low', ...options } : options)
   try {
     const most = Math.max(1, Math.floor(BATCH / prompted.prompts.length))
-    const ready = prompted.prompts.map((each) => ({ ...each, template: parseTemplate(each.prompt.manifest.template ?? DEFAULT_TEMPLATE) }))
+    const fill = filler(prompted.prompts, options)
+    const { texts } = options
+    // Of texts that are all there, one that fits no template is told before the first is answered.
+    const asked = Symbol.asyncIterator in texts ? undefined : texts.map(fill)
     let first = 0
-    for await (const texts of blocksOf(options.texts, most)) {
-      yield* await answersOf(inputsOf(texts, first, ready, options), texts.length, prompted, options)
-      first += texts.length
+    for await (const block of blocksOf(texts, most)) {
+      const { filled, broken } = asked ? { filled: asked.slice(first, first + block.length) } : filledUpTo(block, first, fill)
+      yield* await answersOf(filled.flat(), filled.length, prompted, options)
+      if (broken !== undefined) throw broken
+      first += block.length
     }
   } finally {
     await prompted.dispose()
@@ -108,19 +113,29 @@ interface Ask {
   readonly prompt: SoftPrompt
 }
 
-/** Every text for every prompt, its template filled. */
-function inputsOf(
-  texts: readonly AnswerInput[],
-  first: number,
-  prompts: readonly (NamedPrompt & { readonly template: Template })[],
-  { where = (index) => `text ${index + 1}` }: AnswerOptions,
-): Ask[] {
-  return texts.flatMap((input, index) =>
-    prompts.map(({ name, prompt, template }) => {
-      const filled = fillTemplate(template, input, where(first + index))
+type Fill = (input: AnswerInput, index: number) => Ask[]
+
+/** An input for every prompt, its template filled. */
+function filler(prompts: readonly NamedPrompt[], { where = (index) => `text ${index + 1}` }: AnswerOptions): Fill {
+  const ready = prompts.map((each) => ({ ...each, template: parseTemplate(each.prompt.manifest.template ?? DEFAULT_TEMPLATE) }))
+  return (input, index) =>
+    ready.map(({ name, prompt, template }) => {
+      const filled = fillTemplate(template, input, where(index))
       return { given: typeof input === 'string' ? { text: input } : { text: filled, fields: input }, filled, name, prompt }
-    }),
-  )
+    })
+}
+
+/** The inputs before the first that fits no template, and what is wrong with that. */
+function filledUpTo(block: readonly AnswerInput[], first: number, fill: Fill): { readonly filled: Ask[][]; readonly broken?: unknown } {
+  const filled: Ask[][] = []
+  for (const [index, input] of block.entries()) {
+    try {
+      filled.push(fill(input, first + index))
+    } catch (broken) {
+      return { filled, broken }
+    }
+  }
+  return { filled }
 }
 
 async function answersOf(

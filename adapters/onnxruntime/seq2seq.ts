@@ -3,12 +3,12 @@ import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-common'
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import { softPrompt } from '../../src/prompt/soft-prompt.ts'
 import type { Encoded, EncodeInput, Seq2Seq } from '../../src/decode/seq2seq.ts'
-import { UnsupportedError } from '../../src/errors.ts'
+import { SoftPromptError, UnsupportedError } from '../../src/errors.ts'
 import type { T5Config } from '../../src/t5/config.ts'
 import { fromFloat32, toFloat32 } from '../../src/tensor/half.ts'
 import { tensor, type Tensor } from '../../src/tensor/tensor.ts'
 import { openDecoderSession, openPromptedSession, type PromptedSession } from './attach.ts'
-import { deviceOf } from './devices.ts'
+import { deviceFailed, deviceOf } from './devices.ts'
 import type { OnnxRuntime } from './engine.ts'
 
 export interface StockOptions {
@@ -26,6 +26,7 @@ export interface StockSeq2Seq extends Seq2Seq {
 /**
  * Opens an encoder and a decoder file (merged, or without cache); weights stay on disk.
  * @throws {UnsupportedError} what the encoder's surgery refuses, `decoder-input` for a decoder of another kind
+ * @throws {UnsupportedError} `engine-load` | `engine-device-missing` where the runtime refuses a file
  * @throws {ConfigError} `encoder-missing` | `decoder-missing` | `engine-device`
  */
 export async function openStockSeq2Seq(
@@ -35,14 +36,24 @@ export async function openStockSeq2Seq(
   options: StockOptions = {},
 ): Promise<StockSeq2Seq> {
   const session = sessionOptions(options)
-  const encoder = await openPromptedSession(ort, files.encoder, { session })
+  const loading = (file: string) => (cause: unknown) => refused(cause, `load ${file}`, options.device)
+  const encoder = await openPromptedSession(ort, files.encoder, { session }).catch(loading(files.encoder))
   try {
-    const decoder = await openDecoderSession(ort, files.decoder, session)
+    const decoder = await openDecoderSession(ort, files.decoder, session).catch(loading(files.decoder))
     return stockSeq2Seq(ort, encoder, decoder, config)
   } catch (error) {
     await encoder.release()
     throw error
   }
+}
+
+/** What the runtime says, in an error of ours. @throws {UnsupportedError} `engine-device-missing` | `engine-load` */
+function refused(cause: unknown, doing: string, device = 'cpu'): never {
+  if (cause instanceof SoftPromptError) throw cause
+  if (device !== 'cpu') throw deviceFailed(device, cause)
+  throw new UnsupportedError('engine-load', `onnxruntime could not ${doing}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    cause,
+  })
 }
 
 function sessionOptions({ device = 'cpu', threads, memory }: StockOptions): InferenceSession.SessionOptions {

@@ -1,10 +1,22 @@
 /** Plain texts, one a line. */
+import type { TemplateInput } from '../../src/data/template.ts'
 import { DataError } from '../../src/errors.ts'
 import { readText } from './read-rows.ts'
 
 /** Lines that hold anything; `-` is standard input. @throws {DataError} `data-missing` | `data-utf8` */
 export async function readLines(path: string): Promise<string[]> {
   return (await readText(path)).split(/\r\n|\n|\r/).filter((line) => line.trim() !== '')
+}
+
+/** A line of standard input: the fields of a JSON object, as in JSON Lines, else a text. */
+export function inputOf(line: string): TemplateInput {
+  if (!line.trimStart().startsWith('{')) return line
+  try {
+    // What starts like an object and parses is one.
+    return JSON.parse(line) as Readonly<Record<string, unknown>>
+  } catch {
+    return line
+  }
 }
 
 /** Lines of standard input as they come. @throws {DataError} `data-utf8` */

@@ -2,8 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AnswerOptions } from '../../adapters/compose/answer.ts'
-import { readInputs } from '../../adapters/rows/inputs.ts'
-import { standardInputLines } from '../../adapters/rows/lines.ts'
+import { comingInputs, readInputs } from '../../adapters/rows/inputs.ts'
 import { ConfigError } from '../../src/errors.ts'
 
 /** Whether an argument is where a prompt lies, and no text. */
@@ -30,8 +29,7 @@ type Asked = Pick<AnswerOptions, 'texts' | 'where'>
 /** The texts of the command line, or of a file; standard input is answered as it comes, where lines are what comes out. */
 export async function inputsOf(file: string | undefined, texts: readonly string[], json: boolean): Promise<Asked> {
   if (file === undefined) return { texts, where: () => 'the text' }
-  if (file === '-' && !json) return { texts: standardInputLines(), where: (index) => `standard input, text ${index + 1}` }
-  return readInputs(file)
+  return file === '-' && !json ? comingInputs() : readInputs(file)
 }
 
 /** The command line that gives a template its fields. */

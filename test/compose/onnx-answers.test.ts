@@ -1,14 +1,16 @@
 /** run and eval on ONNX bases, in every layout that exporters write: real sessions, the answers of PyTorch and of the base's own weights. */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { answer, type Answer, type AnswerOptions } from '../../adapters/compose/answer.ts'
+import { checkEncoders } from '../../adapters/compose/check-encoders.ts'
 import { evaluatePrompts } from '../../adapters/compose/evaluate.ts'
 import { exportOnnx } from '../../adapters/compose/export.ts'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
 import { openModelFacts } from '../../adapters/compose/open-model-facts.ts'
+import { openPrompt } from '../../adapters/compose/open-prompt.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
 import type { PromptedPipeline } from '../../adapters/transformers/prompted-pipeline.ts'
 import { folderOf, PROMPTS, promptOf, reference } from '../attach/fixtures.ts'
@@ -121,6 +123,16 @@ describe('an ONNX base that cannot answer says why', () => {
     expect((thrown as Error).message).not.toMatch(/train/i)
   })
 
+  it('a file that is no model, or no decoder', async () => {
+    folder('spoilt', ['encoder_model.onnx'])
+    cpSync(join(onnx, 'encoder_model.onnx'), join(at('spoilt'), 'onnx/decoder_model.onnx'))
+    await expect(ask(at('spoilt'))).rejects.toMatchObject({ code: 'decoder-input', message: expect.stringContaining('input_ids') })
+    writeFileSync(join(at('spoilt'), 'onnx/decoder_model.onnx'), 'version https://git-lfs.github.com/spec/v1')
+    await expect(ask(at('spoilt'))).rejects.toMatchObject({
+      message: expect.stringContaining(join(at('spoilt'), 'onnx/decoder_model.onnx')),
+    })
+  })
+
   it('a prompt of another base is refused', async () => {
     await expect(ask(at('hub'), { prompts: [sentiment] })).rejects.toMatchObject({ code: 'prompt-base' })
     await expect(ask(at('exported'))).rejects.toMatchObject({ code: 'prompt-base' })
@@ -162,6 +174,15 @@ describe('loadPrompted', () => {
       await pipe.dispose()
     }
   })
+})
+
+it('a prompt is checked on encoders beside config.json too', async () => {
+  mkdirSync(at('flat'))
+  for (const from of [at('exported'), join(at('exported'), 'onnx')]) {
+    for (const file of readdirSync(from).filter((name) => name !== 'onnx')) cpSync(join(from, file), join(at('flat'), file))
+  }
+  const checks = await checkEncoders('sentiment', await openPrompt(sentiment), at('flat'))
+  expect(checks).toMatchObject([{ file: 'encoder_model.onnx', answer: 'same', drift: 0 }])
 })
 
 it('inspect and verify read whatever encoder is there', async () => {

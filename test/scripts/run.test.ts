@@ -86,6 +86,17 @@ describe('run of rows, fields and packs', () => {
     expect(stdout).toMatch(/^film : a lovely film -> positive .*\nfilm : an awful, dull bore -> negative .*\n$/)
   })
 
+  it('answers JSON rows of standard input, and says where there is nothing to ask', async () => {
+    const stdin = '{"what":"film","input":"a lovely film"}\n{"what":"film"}\n'
+    const { code, stdout, stderr } = await cli.run(['run', pair, '--file', '-', ...model], { stdin })
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/^film : a lovely film -> positive/)])
+    expect(stderr).toContain('standard input, line 2: the field "input"')
+    expect(await cli.run(['run', pair, '--file', '-', ...model], { stdin: '\n' })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[rows-none]'),
+    })
+  })
+
   it('answers a text file line by line, and names the row that lacks a field', async () => {
     writeFileSync(join(dir, 'texts.txt'), 'a lovely film\n\nan awful bore\n')
     const { stdout } = await cli.run(['run', sentiment, '--file', join(dir, 'texts.txt'), ...model])

@@ -1,6 +1,6 @@
 /** `soft-prompts eval`: metrics of prompts on data files. */
 import type { EvaluateFailure, EvaluateResult } from '../adapters/compose/evaluate.ts'
-import { command, type Command } from './cli/command.ts'
+import { command, said, type Command } from './cli/command.ts'
 import { DEVICE, ENGINE } from './cli/engine-flags.ts'
 
 export const evaluate: Command = command({
@@ -13,8 +13,16 @@ export const evaluate: Command = command({
     dtype: { kind: 'string', value: 'd', help: "answer by the base's ONNX files of this dtype: fp32, fp16, q8, … (default: its weights)" },
     preset: { kind: 'repeated', value: 'task', help: "template, target and label words of a known task's rows: sst2, rte, squad, …" },
     template: { kind: 'repeated', value: 't', help: "input text with {field} names (default: the prompt's)" },
-    target: { kind: 'repeated', value: 'field', help: "field with the answer (default: the prompt's, else target)" },
-    labelMap: { kind: 'repeated', value: 'json', help: 'raw answer to label word, as {"0": "negative"} (default: the prompt\'s)' },
+    target: {
+      kind: 'repeated',
+      value: 'field',
+      help: "field with the answer, once for all files or once for each (default: the prompt's, else target)",
+    },
+    labelMap: {
+      kind: 'repeated',
+      value: 'json',
+      help: 'raw answer to label word, as {"0": "negative"}, once for all files or once for each (default: the prompt\'s)',
+    },
     labels: { kind: 'strings', value: 'word', help: "label words (default: the prompt's, else the answers)" },
     generate: { kind: 'boolean', help: 'compare generated text instead of scoring labels' },
     beams: {
@@ -22,11 +30,17 @@ export const evaluate: Command = command({
       value: 'N',
       help: "continuations followed side by side where text is generated (default: the prompt's, else 1: greedy)",
     },
+    maxTokens: { kind: 'number', value: 'N', help: "tokens generated at most (default: the prompt's, else 64)" },
     bare: { kind: 'boolean', help: 'measure the base model without a prompt as well' },
     ensemble: { kind: 'string', value: 'how', help: 'measure all prompts as one as well: vote or mean', choices: ['vote', 'mean'] },
     predictions: { kind: 'string', value: 'file', help: 'write every row with its answer, as JSON Lines' },
     engine: ENGINE,
     device: DEVICE,
+  },
+  groups: {
+    Data: ['data', 'preset', 'template', 'target', 'labelMap'],
+    Model: ['model', 'dtype', 'engine', 'device'],
+    Answers: ['labels', 'generate', 'maxTokens', 'beams', 'bare', 'ensemble', 'predictions'],
   },
   examples: [
     'soft-prompts eval my-prompt --data test.jsonl --predictions answers.jsonl',
@@ -44,12 +58,27 @@ export const evaluate: Command = command({
     const { readingsOf } = await import('./cli/data-flags.ts')
     const { showResult, showTransfer } = await import('./cli/evaluation-view.ts')
     const { transferView } = await import('./cli/transfer.ts')
-    const { data, preset, template, target, labelMap, labels, generate, model, dtype, beams, ensemble, predictions, ...rest } = flags
+    const {
+      data,
+      preset,
+      template,
+      target,
+      labelMap,
+      labels,
+      generate,
+      model,
+      dtype,
+      beams,
+      maxTokens,
+      ensemble,
+      predictions,
+      engine,
+      device,
+    } = flags
     if (generate && labels) {
       throw new ConfigError('labels-generate', '--labels are scored, and --generate compares generated text instead: give one of them.')
     }
-    const given = { preset, template, target, labelMap }
-    const sources = readingsOf(data, Object.fromEntries(Object.entries(given).filter(([, values]) => values !== undefined)))
+    const sources = readingsOf(data, said({ preset, template, target, labelMap }))
     const file = predictions === undefined ? undefined : await openPredictions(predictions, data)
     const results: EvaluateResult[] = []
     const failures: EvaluateFailure[] = []
@@ -58,15 +87,11 @@ export const evaluate: Command = command({
     const download = transferView(out, 'base model')
     const told = new Set<string>()
     const measured = evaluatePrompts({
-      ...rest,
       data: sources,
       prompts,
       onDownload: download.onProgress,
       onNote: (note) => out.note(`note: ${note}`),
-      ...(beams === undefined ? {} : { beams }),
-      ...(ensemble === undefined ? {} : { ensemble }),
-      ...(model === undefined ? {} : { model }),
-      ...(dtype === undefined ? {} : { dtype }),
+      ...said({ engine, device, beams, ensemble, model, dtype, maxNewTokens: maxTokens }),
       ...(generate ? { labels: false } : labels ? { labels } : {}),
       ...(alone
         ? {}
@@ -74,9 +99,9 @@ export const evaluate: Command = command({
             onFailure: (failure) => {
               failures.push(failure)
               // A file that cannot be read fails for every prompt alike.
-              const said = `${failure.error.message} [${failure.error.code}]`
-              if (!told.has(said)) out.note(`error: ${said}`)
-              told.add(said)
+              const line = `${failure.error.message} [${failure.error.code}]`
+              if (!told.has(line)) out.note(`error: ${line}`)
+              told.add(line)
             },
           }),
     })

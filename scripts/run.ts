@@ -1,5 +1,5 @@
 /** `soft-prompts run`: answers of prompts to texts, or to rows of several fields. */
-import { command, type Command } from './cli/command.ts'
+import { command, said, type Command } from './cli/command.ts'
 import { DEVICE, ENGINE } from './cli/engine-flags.ts'
 
 export const run: Command = command({
@@ -60,15 +60,9 @@ export const run: Command = command({
     const answering = answers({
       prompts,
       ...asked,
-      engine,
       onDownload: download.onProgress,
       onNote: (note) => out.note(`note: ${note}`),
-      ...(maxTokens === undefined ? {} : { maxNewTokens: maxTokens }),
-      ...(beams === undefined ? {} : { beams }),
-      ...(device === undefined ? {} : { device }),
-      ...(model === undefined ? {} : { model }),
-      ...(dtype === undefined ? {} : { dtype }),
-      ...(ensemble === undefined ? {} : { ensemble }),
+      ...said({ engine, device, beams, ensemble, model, dtype, maxNewTokens: maxTokens }),
       // One text grows before the reader's eyes.
       ...(alone
         ? {

@@ -9,7 +9,9 @@ import type { Attachment, AttachOptions } from '../transformers/attach.ts'
 import { decoderFile, encoderFile, variantsOf } from '../transformers/load.ts'
 import { attachOpened, dtypesOf, isAttached, isBank, type AttachTarget, type EncoderOptions } from './attach-prompts.ts'
 import { commonBase } from './load-prompted.ts'
+import { exists } from '../disk/read.ts'
 import { checkOnnxBase } from './onnx-base.ts'
+import { listOnnx } from './onnx-files.ts'
 import type { LayerCounts } from './onnx-fingerprint.ts'
 import { hubOf, openSources, type PromptSources, type SourceOptions } from './open-sources.ts'
 import { findOrExportOnnx } from './own-export.ts'
@@ -69,7 +71,7 @@ async function findEncoder(
   options: AttachPromptsOptions,
 ): Promise<FoundEncoder> {
   const { encoder } = options
-  if (typeof encoder === 'string') return { encoder, root: dirname(dirname(resolve(encoder))), notes: [] }
+  if (typeof encoder === 'string') return { encoder, root: await rootOf(encoder), notes: [] }
   if (encoder !== undefined) return { encoder, notes: [] }
   const dtypes = dtypesOf(target)
   if (options.base === undefined && Object.keys(opened).length === 0) {
@@ -81,7 +83,14 @@ async function findEncoder(
   const named = options.base === undefined ? commonBase(Object.values(opened)) : { id: options.base }
   const variants = variantsOf({ encoder_model: dtypes.encoder, decoder_model_merged: dtypes.decoder })
   const { dir, notes } = await findOrExportOnnx(named, variants, hubOf(options))
-  return { encoder: join(dir, 'onnx', encoderFile(dtypes.encoder)), root: dir, notes }
+  const folder = (await listOnnx(dir))?.subfolder ?? 'onnx'
+  return { encoder: join(dir, folder, encoderFile(dtypes.encoder)), root: dir, notes }
+}
+
+/** The model's folder of an encoder file: the one that it lies in, or one up. */
+async function rootOf(encoder: string): Promise<string> {
+  const folder = dirname(resolve(encoder))
+  return (await exists(join(folder, 'config.json'))) ? folder : dirname(folder)
 }
 
 const valuesOf = (bank: PromptBank): Record<string, SoftPrompt> => Object.fromEntries(bank.names.map((name) => [name, bank.get(name)]))

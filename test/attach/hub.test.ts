@@ -235,6 +235,7 @@ describe('attachPrompts', () => {
   it.each([
     ['a folder, the encoder found in a folder', { a: adapter }, () => ({ base: folderOf(model) })],
     ['a Hub id, the encoder found on the Hub', { a: 'me/tiny-a' }, () => ({ hub: access() })],
+    ['a folder, the encoder found beside config.json', { a: adapter }, () => ({ base: join(dir, 'root') })],
     ['a folder beside the encoder’s path', { a: adapter }, () => ({ encoder: join(folderOf(model), 'onnx/encoder_model.onnx') })],
   ] as const)('takes %s', async (_, prompts, options) => {
     const pipe = await stock()

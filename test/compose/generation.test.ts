@@ -44,6 +44,8 @@ it('what is told wins over the manifest, the manifest over the recipe', () => {
   expect(generationOf(manifest, { maxNewTokens: 9, beams: 1 })).toEqual({ maxNewTokens: 9, beams: 1 })
   expect(generationOf({ base: { id: 'x' }, ...(recipe ? { recipe } : {}) }, {})).toEqual({ maxNewTokens: 128, beams: 1 })
   expect(generationOf(undefined, {})).toEqual({ maxNewTokens: 64, beams: 1 })
+  for (const maxNewTokens of [0, 1.5])
+    expect(() => generationOf(undefined, { maxNewTokens })).toThrow(/expected a whole number of at least 1/)
 })
 
 it('labels are scored together however their prompts generate', () => {

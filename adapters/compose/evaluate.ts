@@ -1,13 +1,16 @@
 /** Metrics of prompts on data files: the library's `eval`. */
 import { basename } from 'node:path'
 import { encodeExamples, labelsOf } from '../../src/data/examples.ts'
+import { DEFAULT_TEMPLATE, parseTemplate } from '../../src/data/template.ts'
 import { answerRows, type AskedRow, type LabelScore, type RowAnswer } from '../../src/decode/answer.ts'
 import { joinAnswers, type Ensemble } from '../../src/decode/ensemble.ts'
 import { ConfigError, SoftPromptError } from '../../src/errors.ts'
 import type { Manifest, Metric } from '../../src/prompt/manifest.ts'
+import { adviseLabels, type Advice } from '../../src/train/advice.ts'
 import { classScores, confusionOf, type ClassScore, type Confusion } from '../../src/train/classes.ts'
+import { emptyInputs } from '../../src/train/data-advice.ts'
 import { measure } from '../../src/train/evaluate.ts'
-import { checkTargets } from '../../src/train/outside.ts'
+import { adviseTargets, checkTargets } from '../../src/train/outside.ts'
 import { openData, type Data, type DataOptions, type ReadDataOptions } from './data.ts'
 import { generationOf, groupsOf, type Generation } from './generation.ts'
 import { openPrompted, type Prompted, type PromptedOptions } from './prompted.ts'
@@ -60,7 +63,7 @@ export interface EvaluateResult {
   readonly data: string
   readonly metrics: readonly Metric[]
   readonly truncatedInputs: number
-  readonly warnings: readonly { readonly code: string; readonly message: string }[]
+  readonly warnings: readonly Advice[]
   /** Row by row. */
   readonly predictions: readonly Prediction[]
   /** By label, and which was taken for which; where the answers are labels. */
@@ -83,6 +86,8 @@ interface Asked {
   /** Where text is generated: the words that the prompt was made to answer with. */
   readonly words: readonly string[] | undefined
   readonly generation: Generation
+  /** What is to be said of the rows and the labels. */
+  readonly advice: readonly Advice[]
   readonly rows: readonly Row[]
   readonly truncatedInputs: number
 }
@@ -136,14 +141,17 @@ async function askedOf(source: EvaluateData, name: string, prompted: Prompted, o
       const key = JSON.stringify(reading)
       const opening = opened.get(key) ?? openData(source.file, reading)
       opened.set(key, opening)
-      const { labels, words } = answersAsked(options, manifest, await opening, `${each.name} on ${name}`)
-      asked.push({
-        name: each.name,
-        labels,
-        words,
-        generation: generationOf(manifest, options),
-        ...encoded(await opening, manifest, prompted, each.prompt),
-      })
+      const data = await opening
+      const { labels, words } = answersAsked(options, manifest, data, `${each.name} on ${name}`)
+      const targets = data.examples.map(({ target }) => target)
+      const known = labels ?? words
+      const advice = [
+        ...(labels ? adviseLabels(labels, prompted.tokenizer) : []),
+        ...(known ? adviseTargets(targets, known) : []),
+        ...emptyInputs(data.examples, parseTemplate(reading.template ?? DEFAULT_TEMPLATE).frame),
+      ]
+      const generation = generationOf(manifest, options)
+      asked.push({ name: each.name, labels, words, generation, advice, ...encoded(data, manifest, prompted, each.prompt) })
     } catch (error) {
       if (!(error instanceof SoftPromptError) || options.onFailure === undefined) throw error
       options.onFailure({ prompt: each.name, data: name, error })
@@ -229,7 +237,11 @@ async function answersOf(
 }
 
 /** Figures of one prompt's answers. */
-function resultOf({ name, labels, words, rows, truncatedInputs }: Asked, data: string, answers: readonly RowAnswer[]): EvaluateResult {
+function resultOf(
+  { name, labels, words, advice, rows, truncatedInputs }: Asked,
+  data: string,
+  answers: readonly RowAnswer[],
+): EvaluateResult {
   const told = answers.map(({ answer }) => answer)
   const { metrics, warnings } = measure(told, { rows, split: data, ...(labels ? { labels } : {}), ...(words ? { words } : {}) })
   const [answered, wanted] = [told, rows.map(({ target }) => target)].map((all) => (labels ? all : all.map((text) => text.trim())))
@@ -241,7 +253,7 @@ function resultOf({ name, labels, words, rows, truncatedInputs }: Asked, data: s
   const classes = known
     ? { classes: classScores(answered ?? [], wanted ?? [], known), confusion: confusionOf(answered ?? [], wanted ?? [], known) }
     : {}
-  return { prompt: name, data, metrics, truncatedInputs, warnings, predictions, ...classes }
+  return { prompt: name, data, metrics, truncatedInputs, warnings: [...advice, ...warnings], predictions, ...classes }
 }
 
 /** The ensemble of all prompts, beside what they score alone. */

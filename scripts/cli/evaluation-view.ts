@@ -4,6 +4,7 @@ import type { TransferTable } from '../../adapters/compose/transfer-table.ts'
 import type { Confusion } from '../../src/train/classes.ts'
 import type { Output } from './output.ts'
 import { formatMetric, percent } from './figures.ts'
+import { withFlags } from './option-flags.ts'
 
 /** More labels than this make a table too wide to read: of them the commonest mistakes are shown. */
 const MOST_COLUMNS = 10
@@ -15,7 +16,7 @@ export function showResult(out: Output, result: EvaluateResult): void {
   out.line(`${result.prompt} on ${result.data}: ${result.metrics.map(formatMetric).join(', ')}`)
   const { single, classes, confusion } = result
   if (single) out.line(`  its prompts alone: mean ${percent(single.mean)} %, best ${percent(single.best)} % (${single.bestPrompt})`)
-  for (const { message } of result.warnings) out.note(`warning: ${message}`)
+  for (const { message, options } of result.warnings) out.note(`warning: ${withFlags(message, options)}`)
   if (result.truncatedInputs > 0) out.note(`warning: ${result.truncatedInputs} inputs were cut to the prompt's limit`)
   if (classes) {
     out.table(

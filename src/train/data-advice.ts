@@ -38,7 +38,7 @@ function contradictions(examples: readonly Example[]): Advice[] {
 }
 
 /** Inputs with nothing in them. */
-function emptyInputs(examples: readonly Example[], frame: string): Advice[] {
+export function emptyInputs(examples: readonly Example[], frame: string): Advice[] {
   const empty = examples.filter(({ input }) => input.trim() === '' || input === frame)
   const [first] = empty
   if (first === undefined) return []

@@ -5,7 +5,7 @@ import type { Failure, Metric } from '../prompt/manifest.ts'
 import { tensor } from '../tensor/tensor.ts'
 import type { Advice } from './advice.ts'
 import { accuracy, exactMatch, macroF1, squad } from './metrics.ts'
-import { outsideLabels, quoted } from './outside.ts'
+import { quoted } from './outside.ts'
 
 export interface EvaluateOptions extends Omit<AnswerRowsOptions, 'rows'> {
   /** Each with the text it should give. */
@@ -48,11 +48,7 @@ export function measure(predictions: readonly string[], options: MeasureOptions)
   return {
     metrics: figures.map((figure): Metric => Object.assign(figure, { split: options.split, by })),
     predictions,
-    warnings: [
-      ...unanswerable(expected, labels ?? words),
-      ...collapse(predictions, expected),
-      ...(labels ? [] : outside(predictions, expected, words)),
-    ],
+    warnings: [...collapse(predictions, expected), ...(labels ? [] : outside(predictions, expected, words))],
   }
 }
 
@@ -68,18 +64,6 @@ export const wrongRows = (
       return answered.trim() === target.trim() ? [] : [{ input, expected: target, answered }]
     })
     .slice(0, count)
-
-/** Rows that no label answers: they count as wrong whatever the prompt says. */
-function unanswerable(expected: readonly string[], labels: readonly string[] | undefined): Advice[] {
-  const found = labels && outsideLabels(expected, labels)
-  if (!found) return []
-  return [
-    {
-      code: 'targets-not-labels',
-      message: `${found.count} of ${found.of} rows ask for an answer that is none of the labels (${quoted(labels, 8)}), as ${quoted(found.examples)}; they count as wrong. Map them to the labels, or leave these rows out.`,
-    },
-  ]
-}
 
 /** One answer for everything, where the rows want several, is a prompt that has not learnt or has collapsed. */
 function collapse(predictions: readonly string[], expected: readonly string[]): Advice[] {

@@ -1,5 +1,6 @@
 /** Answers that are no label: a figure measured on them says nothing of the prompt. */
 import { DataError } from '../errors.ts'
+import type { Advice } from './advice.ts'
 
 export interface Outside {
   readonly count: number
@@ -38,4 +39,16 @@ export function checkTargets(targets: readonly string[], labels: readonly string
     `${where}: none of ${outside.of} rows asks for one of the labels (${quoted(labels, 8)}); they ask for ${quoted(outside.examples)}. ${help}.`,
     { facts: { labels, examples: outside.examples, rows: outside.of } },
   )
+}
+
+/** Rows that no label answers: they count as wrong whatever the prompt says. */
+export function adviseTargets(targets: readonly string[], labels: readonly string[]): Advice[] {
+  const found = outsideLabels(targets, labels)
+  if (!found) return []
+  return [
+    {
+      code: 'targets-not-labels',
+      message: `${found.count} of ${found.of} rows ask for an answer that is none of the labels (${quoted(labels, 8)}), as ${quoted(found.examples)}; they count as wrong. Map them to the labels, or leave these rows out.`,
+    },
+  ]
 }

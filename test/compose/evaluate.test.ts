@@ -117,6 +117,12 @@ describe('a prompt with a template, a target field and a label map of its own', 
     expect(result?.confusion?.expected).toEqual(['negative', 'positive', null])
   })
 
+  it('says what it says of a training too: labels that cannot be told apart, empty inputs', async () => {
+    write('empty.jsonl', [...numbered(dev.slice(0, 3)), { sentence: '', label: 1 }])
+    const [result] = await evaluated([at('empty.jsonl')], { labels: ['negative', 'positive', 'positive '] })
+    expect(result?.warnings.map(({ code }) => code)).toEqual(['labels-same', 'input-empty'])
+  })
+
   it('gives every row with its answer, and each label its scores', async () => {
     const [result] = await evaluated([at('dev.jsonl')])
     const { predictions = [], classes = [], confusion } = result ?? {}

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { classScores, confusionOf } from '../../src/train/classes.ts'
 import { measure } from '../../src/train/evaluate.ts'
-import { outsideLabels } from '../../src/train/outside.ts'
+import { adviseTargets, checkTargets, outsideLabels } from '../../src/train/outside.ts'
 
 const wanted = ['a', 'a', 'a', 'a', 'b', 'b', 'c', 'x']
 const said = ['a', 'a', 'b', 'a', 'b', 'a', 'b', 'b']
@@ -35,15 +35,26 @@ it('answers that are no label are counted, with examples', () => {
   expect(outsideLabels(wanted, ['a', 'b'])).toEqual({ count: 2, of: 8, examples: ['c', 'x'] })
 })
 
-it('a measurement warns of rows that no label answers, and of generated answers that are no label of the prompt', () => {
-  const rows = wanted.map((target) => ({ inputIds: [1], targetIds: [1], target }))
-  const warned = (options: object): [string, string][] =>
-    measure(said, { rows, split: 'dev', ...options }).warnings.map(({ code, message }) => [code, message])
-  expect(warned({ labels: ['a', 'b'] })).toEqual([
-    ['targets-not-labels', expect.stringMatching(/^2 of 8 rows ask for .* none of the labels \("a", "b"\), as "c", "x";/)],
+it('rows that no label answers are told with their number', () => {
+  expect(adviseTargets(wanted, ['a', 'b', 'c', 'x'])).toEqual([])
+  expect(adviseTargets(wanted, ['a', 'b'])).toEqual([
+    {
+      code: 'targets-not-labels',
+      message: expect.stringMatching(/^2 of 8 rows ask for .* none of the labels \("a", "b"\), as "c", "x"; they count as wrong/),
+    },
   ])
-  expect(warned({ words: ['a', 'c'] })).toEqual([
-    ['targets-not-labels', expect.stringContaining('3 of 8 rows')],
-    ['answers-not-labels', expect.stringMatching(/^4 of 8 generated answers are none of the prompt's labels \("a", "c"\), as "b"/)],
+  expect(() => checkTargets(wanted, ['a', 'b'], 'dev', 'Mend it')).not.toThrow()
+  expect(() => checkTargets(wanted, ['good'], 'dev', 'Mend it')).toThrow(
+    /^dev: none of 8 rows asks for .*; they ask for "a", "b", "c", "x"\. Mend it\.$/,
+  )
+})
+
+it('a measurement warns of generated answers that are no label of the prompt', () => {
+  const rows = wanted.map((target) => ({ inputIds: [1], targetIds: [1], target }))
+  expect(measure(said, { rows, split: 'dev', words: ['a', 'c'] }).warnings).toMatchObject([
+    {
+      code: 'answers-not-labels',
+      message: expect.stringMatching(/^4 of 8 generated answers are none of the prompt's labels \("a", "c"\), as "b"/),
+    },
   ])
 })

@@ -9,8 +9,8 @@ import { build, preview, type PreviewServer } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writePromptFolder } from '../../adapters/artifact/folder.ts'
 import { sha256 } from '../../adapters/compose/base-model.ts'
-import { openCheckpoint } from '../../adapters/checkpoint/open-checkpoint.ts'
 import { openTokenizer } from '../../adapters/tokenizer/tokenizer.ts'
+import { checkpointFacts, withValues } from '../prompt/layers.ts'
 import { fingerprintOf } from '../../src/prompt/fingerprint.ts'
 import { folderOf, promptOf, reference } from '../attach/fixtures.ts'
 
@@ -40,15 +40,18 @@ describe.skipIf(!existsSync(executablePath))(`the example page in Chromium (skip
     folder = await mkdtemp(join(tmpdir(), 'page-'))
     for (const name of ['a', 'b']) await cp(join(adapters, `${model}-${name}`), join(folder, name), { recursive: true })
     // The third is an artifact with label words and the fingerprint of its base, as training writes it.
-    const { embeddingTable } = await openCheckpoint(join(folderOf(model), 'hf'))
     const { pieces } = await openTokenizer(folderOf(model))
-    const base = { id: model, fingerprint: await fingerprintOf({ table: await embeddingTable(), pieces }, sha256) }
+    const facts = { ...(await checkpointFacts(join(folderOf(model), 'hf'))), pieces }
+    const base = { id: model, fingerprint: await fingerprintOf(facts, sha256) }
     const manifest = { base, labels: ['good', 'bad'] }
     await writePromptFolder({ ...promptOf(model, 'c'), manifest }, join(folder, 'labelled'))
     await writePromptFolder(
       { ...promptOf(model, 'c'), manifest: { base: { ...base, fingerprint: { ...base.fingerprint, tokenizer: '0'.repeat(64) } } } },
       join(folder, 'stranger'),
     )
+    const tuned = withValues(facts, (name, values) => values.map((value) => (name.startsWith('decoder.') ? value + 1 : value)))
+    const other = { id: model, fingerprint: await fingerprintOf({ ...tuned, pieces }, sha256) }
+    await writePromptFolder({ ...promptOf(model, 'c'), manifest: { base: other } }, join(folder, 'tuned'))
   })
 
   const open = async (prompts: readonly string[]): Promise<void> => {
@@ -105,6 +108,7 @@ describe.skipIf(!existsSync(executablePath))(`the example page in Chromium (skip
     await tab.locator('#ask:enabled').waitFor()
     await tab.locator('#ask').click()
     await tab.locator('#ask:enabled').waitFor()
+    expect(await tab.locator('#status').textContent()).not.toMatch(/compared|rounded/)
     const labels = await tab.locator('.label span:first-child').allTextContents()
     const chances = (await tab.locator('.label span:last-child').allTextContents()).map((chance) => Number.parseFloat(chance))
     expect(labels.toSorted()).toEqual(['bad', 'good'])
@@ -116,6 +120,9 @@ describe.skipIf(!existsSync(executablePath))(`the example page in Chromium (skip
     await open(['stranger'])
     await tab.locator('#status.failed').waitFor()
     expect(await tab.locator('#status').textContent()).toMatch(/stranger was made for .* the tokenizer is/)
+    await open(['tuned'])
+    await tab.locator('#status.failed').waitFor()
+    expect(await tab.locator('#status').textContent()).toMatch(/tuned was made for .* weights of the layers differ \(decoder\./)
   })
 
   it('asked its own server only, and threw nothing', () => {

@@ -6,7 +6,7 @@ import { MismatchError, UnsupportedError } from '../../src/errors.ts'
 import { renderCard } from '../../src/card/card.ts'
 import { lossChart } from '../../src/card/chart.ts'
 import { parseLog, type CardFacts } from '../../src/card/facts.ts'
-import { isPath, shownBase } from '../../src/prompt/base-name.ts'
+import { renamePath } from '../../src/prompt/base-name.ts'
 import { compareFingerprint } from '../../src/prompt/fingerprint.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
 import { lengthOf, widthOf } from '../../src/prompt/soft-prompt.ts'
@@ -123,7 +123,7 @@ function cardOf(member: Member, options: CardOptions, existing: string | undefin
   const chart = facts.log === undefined ? undefined : lossChart(facts.log)
   const { id } = member.manifest.base
   // Other programs write the path of a base into their cards.
-  const card = renderCard(facts, promptCard, isPath(id) ? existing?.replaceAll(id, shownBase(id)) : existing)
+  const card = renderCard(facts, promptCard, existing === undefined ? undefined : renamePath(existing, id))
   return new Map([['README.md', card], ...(chart === undefined ? [] : [['loss.svg', chart] as const])])
 }
 

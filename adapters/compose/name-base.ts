@@ -1,5 +1,5 @@
 /** Gives a prompt's base model another name in the prompt's files: configuration and manifest together, a path in its card too. All else stays, byte for byte. */
-import { canonicalBase, isPath } from '../../src/prompt/base-name.ts'
+import { canonicalBase, isPath, renamePath } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import { isObject, parseStrictJson } from '../../src/tensor/strict-json.ts'
 import { CARD_FILE, CONFIG_FILE, fileOf, MANIFEST_FILE, textOf, type Files } from '../artifact/artifact.ts'
@@ -53,7 +53,7 @@ export async function nameBase(files: Files, base: BaseModel): Promise<Map<strin
   const card = files.get(CARD_FILE)
   const old = manifest?.base.id ?? textIn(text, 'base_model_name_or_path')
   // PEFT writes the path of a base into its cards.
-  if (card && isPath(old)) named.set(CARD_FILE, utf8(textOf(card, CARD_FILE).replaceAll(old, base.id)))
+  if (card && isPath(old)) named.set(CARD_FILE, utf8(renamePath(textOf(card, CARD_FILE), old, base.id)))
   return named
 }
 

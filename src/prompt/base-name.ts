@@ -26,6 +26,23 @@ export const folderName = (path: string): string =>
 /** A base's name as it may be shown to others: its Hub id, else its folder's name, never a path. */
 export const shownBase = (name: string): string => hubIdOf(name) ?? (isPath(name) ? folderName(name) : name)
 
+/** What may stand in front matter and text as it is. */
+const PLAIN = /^\w[\w. -]*$/
+
+/** In front matter these part a key from its value, a line from the next and a text from its comment: no path is looked for across them. */
+const PARTING = /[\p{Cc}\p{Zl}\p{Zp}]|: | #/u
+
+/**
+ * A text of somebody's with a base's path replaced by a name, wherever it stands whole: other programs write it into their cards.
+ * What has no part that is a word (`~`, `./`) is left: it means other things too.
+ */
+export function renamePath(text: string, base: string, name: string = shownBase(base)): string {
+  const path = base.trim()
+  if (!isPath(path) || !/[/\\]/.test(path) || !path.split(/[/\\]/).some((part) => /\w/.test(part)) || PARTING.test(path)) return text
+  const whole = `(?<![\\w./\\\\~-])${path.replace(/[\\^$.*+?()[\]{}|/-]/g, String.raw`\$&`)}(?![\\w/\\\\…-])`
+  return text.replace(new RegExp(whole, 'g'), () => (hubIdOf(name) !== undefined || PLAIN.test(name) ? name : 'base'))
+}
+
 const SIZES: Readonly<Record<string, number>> = { small: 512, base: 768, large: 1024, xl: 2048, xxl: 4096 }
 const OF_GOOGLE = /^google\/(?:flan-t5-|t5-v1_1-|mt5-|umt5-|t5-(?=\w+-lm-adapt$))(small|base|large|xl|xxl)(?:-lm-adapt)?$/
 

@@ -1,6 +1,6 @@
 /** What a base's name says: one answer for every reader, on the names that people and other programs write. */
 import { describe, expect, it } from 'vitest'
-import { canonicalBase, folderName, hubIdOf, isHubId, isPath, knownWidth, shownBase } from '../../src/prompt/base-name.ts'
+import { canonicalBase, folderName, hubIdOf, isHubId, isPath, knownWidth, renamePath, shownBase } from '../../src/prompt/base-name.ts'
 
 describe('the name of a base model', () => {
   it.each(['google-t5/t5-small', 'me/x', 'a_b/c.d-e_f', 'Xenova/flan-t5-small', 'me/x.v1'])('%s is a Hub id', (name) => {
@@ -40,6 +40,18 @@ describe('the name of a base model', () => {
 
   it.each(['base', 't5', 't5-tiny-en', 't5-xxl', 'T5-small', 'my model', ''])('%s is a name that says nothing elsewhere', (name) => {
     expect([isHubId(name), hubIdOf(name), isPath(name), shownBase(name)]).toEqual([false, undefined, false, name])
+  })
+
+  it('is renamed in a text where it stands whole, and a word is never taken for one', () => {
+    const path = '/kaggle/working/t5'
+    const card = `base_model: ${path}\nsee ${path}, "${path}" and ${path}-large, /x${path}\n`
+    expect(renamePath(card, path)).toBe('base_model: t5\nsee t5, "t5" and /kaggle/working/t5-large, /x/kaggle/working/t5\n')
+    expect(renamePath('cd C:\\me\\t5 (mine)', 'C:\\me\\t5', 'me/t5')).toBe('cd me/t5 (mine)')
+    for (const word of ['~', '.', './', '/', '\\|', 'base', 'me/t5']) expect(renamePath(`a ${word} b`, word, 'x')).toBe(`a ${word} b`)
+    for (const odd of ['a/b: c', 'a/b #c', 'a/b\nc']) expect(renamePath(odd, odd, 'x')).toBe(odd)
+    expect(renamePath('name: ../x', ' ../x')).toBe('name: x')
+    // A name that YAML would read otherwise.
+    expect(renamePath('name: a/|', 'a/|')).toBe('name: base')
   })
 
   it('knows the width of well-known bases, and of no other', () => {

@@ -78,10 +78,13 @@ async function isDead(path: string): Promise<boolean> {
 
 const remove = (path: string): Promise<void> => rm(path, { force: true })
 
+/** Who clears a dead lock away holds this one. */
+const clearingOf = (path: string): string => `${path}.clearing`
+
 /** One process at a time clears a dead lock away: another would take the lock that was made since with it. */
 async function takeFromDead(path: string, text: string): Promise<boolean> {
   if (!(await isDead(path))) return false
-  const clearing = `${path}.clearing`
+  const clearing = clearingOf(path)
   if (!take(clearing, text)) {
     if (await isDead(clearing)) await remove(clearing)
     return false
@@ -94,11 +97,17 @@ async function takeFromDead(path: string, text: string): Promise<boolean> {
   }
 }
 
+/** Whether a process that lives has it, or takes it from a dead one; a dead one's that another died clearing away is nobody's. */
+async function isHeld(path: string): Promise<boolean> {
+  if (!(await holderOf(path))) return false
+  return !(await isDead(path)) || (await holderOf(clearingOf(path))) !== undefined
+}
+
 /** Whether the lock is ours now: free, or a dead process's. */
 async function takeOrTakeOver(path: string, text: string): Promise<boolean> {
   await makeFolder(dirname(path))
   while (!take(path, text) && !(await takeFromDead(path, text))) {
-    if (await holderOf(path)) return false
+    if (await isHeld(path)) return false
     await sleep(POLL_MS)
   }
   return true

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { inTurn, tryLock, withLock } from '../../adapters/disk/lock.ts'
 import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
@@ -53,14 +53,24 @@ it('of many that find a dead lock at once, never two have it', async () => {
   expect(await readdir(dir)).toEqual([])
 })
 
-it('goes on after one that died while it cleared a lock away', async () => {
+it.each([
+  ['cleared a lock away', dead],
+  ['began to', ''],
+])('goes on after one that died while it %s', async (_, clearing) => {
   const path = join(await folder(), 'lock')
-  for (const each of [path, `${path}.clearing`]) await writeFile(each, dead)
-  expect(await tryLock(path)).toBeUndefined()
+  await writeFile(path, dead)
+  await writeFile(`${path}.clearing`, clearing)
   const lock = await tryLock(path)
   expect(lock).toBeDefined()
-  expect(await tryLock(path)).toBeUndefined()
   await lock?.release()
+  expect(await readdir(dirname(path))).toEqual([])
+})
+
+it('leaves a lock to one that lives and clears it away', async () => {
+  const path = join(await folder(), 'lock')
+  await writeFile(path, dead)
+  await writeFile(`${path}.clearing`, `${formatProcess(thisProcess())} abc\n`)
+  expect(await tryLock(path)).toBeUndefined()
 })
 
 it('waits for one that has not written its name yet, not for one that never will', async () => {

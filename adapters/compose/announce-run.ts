@@ -14,7 +14,7 @@ const availableBytes = (): number => process.availableMemory?.() ?? totalmem()
 /** Tells of each task, then warns. @param memoryBytes that the run will take */
 export function* announce(folder: RunFolder, run: OpenedRun, memoryBytes: number): Generator<TrainPromptEvent, void> {
   yield* prepared(folder, run, memoryBytes)
-  yield* warnings(run, memoryBytes)
+  yield* warnings(folder, run, memoryBytes)
 }
 
 /** What each task is about to do. */
@@ -46,7 +46,7 @@ export const adviceOnBase = ({ base, tasks }: OpenedRun): Advice[] =>
   })
 
 /** What is to be said before the first step. */
-function* warnings(run: OpenedRun, memoryBytes: number): Generator<TrainPromptEvent, void> {
+function* warnings(folder: RunFolder, run: OpenedRun, memoryBytes: number): Generator<TrainPromptEvent, void> {
   const { engine, base, tasks, lanes } = run
   const onRecipe = adviseRecipe((tasks[0] as PreparedTask).recipe)
   for (const advice of [...adviseName(base), ...adviceOnBase(run), ...onRecipe, ...adviseMemory(memoryBytes, availableBytes())])
@@ -55,6 +55,10 @@ function* warnings(run: OpenedRun, memoryBytes: number): Generator<TrainPromptEv
   if (engines !== engine.name) {
     const message = `This run's steps ran on ${engines}: each engine rounds in its own way, so the prompt is near the one that a single engine gives, not the same.`
     yield { type: 'warning', code: 'resume-engine', message, step: 0 }
+  }
+  if (folder.lostLogs.length > 0) {
+    const message = `What the run logged so far is not there (${folder.lostLogs.join(', ')}): the prompt will be the same, its log and its curve begin where the run stands.`
+    yield { type: 'warning', code: 'resume-log', message, step: 0 }
   }
   for (const { name, advice: given } of tasks)
     for (const advice of given) yield { type: 'warning', step: 0, ...(name === undefined ? {} : { name }), ...advice }

@@ -1,17 +1,19 @@
 /** What a run keeps on disk, in `checkpoint/` of its folder: what it was started with, the state (of all prompts, where several train together), replaced in one rename, and the log, appended. An artifact beside it stays whole meanwhile. */
-import { appendFile, readFile, rm, rmdir } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, DiskError } from '../../src/errors.ts'
 import { parseCheckpoint, formatCheckpoint } from '../../src/train/checkpoint.ts'
 import type { LogLine } from '../../src/train/events.ts'
 import type { TrainState } from '../../src/train/state.ts'
+import { LOG_FILE } from '../artifact/artifact.ts'
 import { diskError, reasonOf } from '../disk/errors.ts'
 import { holderOf, tryLock, type Lock } from '../disk/lock.ts'
 import { makeFolder } from '../disk/make-folder.ts'
 import { exists, readIfThere, readText } from '../disk/read.ts'
 import { sha256 } from '../hub/digest.ts'
-import { formatKeptRun, parseKeptRun, type KeptRun } from './kept-run.ts'
 import { replaceFile } from '../disk/replace.ts'
+import { formatKeptRun, parseKeptRun, type KeptRun } from './kept-run.ts'
+import { newRunLog, openRunLog, type RunLog } from './run-log.ts'
 
 /** What writes throws `lock-lost` where another run has taken the folder since. */
 export interface RunFolder {
@@ -19,6 +21,8 @@ export interface RunFolder {
   readonly saved: readonly TrainState[] | undefined
   /** What the run that goes on was started with; undefined for a new run, and where it is not there. */
   readonly kept: KeptRun | undefined
+  /** Logs of the run that goes on which are not there: they begin again where it stands. */
+  readonly lostLogs: readonly string[]
   /** From here on what another run left is gone, and this one's start is kept. */
   begin(lanes: number, run: KeptRun): Promise<void>
   save(states: readonly TrainState[]): Promise<void>
@@ -114,16 +118,33 @@ export async function readKeptRun(dir: string): Promise<KeptRun | undefined> {
   return text === undefined ? undefined : parseKeptRun(text, path)
 }
 
-/** The state and the start of the run that lies in a folder. */
-async function readRun(folder: string): Promise<Pick<RunFolder, 'saved' | 'kept'>> {
+/** The log of one of so many prompts that train together. */
+const logPath = (folder: string, lane: number, lanes: number): string =>
+  join(folder, lanes === 1 ? LOG_FILE : LOG_FILE.replace('.', `-${lane}.`))
+
+/** A run as it lies in its folder. */
+interface StoredRun extends Pick<RunFolder, 'saved' | 'kept'> {
+  /** One for each state. */
+  readonly logs: readonly RunLog[]
+}
+
+/** Reads the run in a folder and changes nothing there. */
+async function readRun(folder: string): Promise<StoredRun> {
   const [statePath, keptPath] = [join(folder, STATE), join(folder, RUN)]
   const [state, kept] = [await readIfThere(statePath), await readText(keptPath)]
+  const stored = state && parseCheckpoint(state, sha256, statePath)
+  const logs = stored?.logs.map((sealed, lane, { length }) => openRunLog(logPath(folder, lane, length), sealed)) ?? []
   return {
-    saved: state && parseCheckpoint(state, sha256, statePath),
+    saved: stored?.states,
     kept: kept === undefined ? undefined : parseKeptRun(kept, keptPath),
+    logs: await Promise.all(logs),
   }
 }
 
+/**
+ * The work on a folder that is held. Written are first the logs, each line as it comes, then the state that says how long they were; a run that goes on cuts them to that.
+ * So at any moment the state in place is of logs that are at least as long: a kill leaves lines behind their sealed part, which the run writes again, and never lacks any.
+ */
 async function openHeld(
   dir: string,
   folder: string,
@@ -131,8 +152,6 @@ async function openHeld(
   lock: Lock,
 ): Promise<Omit<RunFolder, 'close'>> {
   const path = join(folder, STATE)
-  let logs = 1
-  const logPath = (lane: number): string => join(folder, logs === 1 ? 'training_log.jsonl' : `training_log-${lane}.jsonl`)
   if (!resume && !overwrite && (await exists(path))) {
     throw new ConfigError(
       'out-not-empty',
@@ -142,50 +161,39 @@ async function openHeld(
       },
     )
   }
-  const { saved, kept } = resume ? await readRun(folder) : {}
+  const { saved, kept, logs: stored }: StoredRun = resume ? await readRun(folder) : { saved: undefined, kept: undefined, logs: [] }
+  let logs: readonly RunLog[] = []
+  const logOf = (lane: number): RunLog => logs[lane] as RunLog
+  const writeState = (states: readonly TrainState[]): Promise<void> =>
+    write(path, formatCheckpoint({ states, logs: logs.map((log) => log.sealed()) }, sha256))
   // A run that stood still may have lost the folder to another machine's.
   return {
     saved,
     kept,
+    lostLogs: stored.filter(({ isLost }) => isLost).map((log) => log.path),
     begin: async (lanes, run) => {
       await lock.check()
-      logs = lanes
-      // A start without a state is a run that has not stored any; the reverse would be another's state.
+      // A start without a state is a run that has not stored any; the reverse would be another's state. Without a state, no log is held to any.
       if (!saved) await resumable(remove(path))
       await write(join(folder, RUN), new TextEncoder().encode(formatKeptRun(run)))
-      for (let lane = 0; lane < lanes; lane++) {
-        const lines = saved ? linesUpTo(await readIfThere(logPath(lane)), saved[lane]?.step ?? 0) : ''
-        await write(logPath(lane), new TextEncoder().encode(lines))
-      }
+      logs = saved ? stored : Array.from({ length: lanes }, (_, lane) => newRunLog(logPath(folder, lane, lanes)))
+      // The state has to know that a log begins again before the log does.
+      if (saved && logs.some(({ isLost }) => isLost)) await writeState(saved)
+      for (const log of logs) await resumable(log.begin())
     },
     save: async (states) => {
       await lock.check()
-      await write(path, formatCheckpoint(states, sha256))
+      // After its last line no prompt takes another step before this is done, so the logs end where the states stand.
+      for (const log of logs) await resumable(log.flush())
+      await writeState(states)
     },
     publishLog: async (lane, to) => {
       await lock.check()
-      await write(to, await readFile(logPath(lane)))
+      await write(to, await logOf(lane).read())
     },
     log: async (lane, line) => {
       await lock.check()
-      await appendFile(logPath(lane), `${JSON.stringify(line)}\n`).catch((cause: unknown) => {
-        throw unwritten(logPath(lane), cause)
-      })
+      await resumable(logOf(lane).append(line))
     },
   }
-}
-
-/** Lines past the checkpoint will be written again; one cut by a crash goes with them. */
-function linesUpTo(bytes: Uint8Array | undefined, step: number): string {
-  const lines = new TextDecoder().decode(bytes ?? new Uint8Array()).split('\n')
-  return lines
-    .filter((line) => {
-      try {
-        return (JSON.parse(line) as LogLine).step <= step
-      } catch {
-        return false
-      }
-    })
-    .map((line) => `${line}\n`)
-    .join('')
 }

@@ -1,5 +1,5 @@
 /**
- * The states of a run's prompts as one safetensors file: tensors for the arrays, metadata for the rest. Written whole and renamed, so a crash leaves the one before.
+ * The states of a run's prompts as one safetensors file: tensors for the arrays, metadata for the rest, and what each prompt's log came to. Written whole and renamed, so a crash leaves the one before.
  * Its first entry is the sha256 of the whole file, counted with zeros in its own place: a bit that has changed, in whatever part, is seen before anything is read from it.
  */
 import { FormatError } from '../errors.ts'
@@ -13,6 +13,21 @@ const UNSEALED = 2
 
 /** sha256 in hex. */
 export type Sha256 = (bytes: Uint8Array) => string
+
+/** What a log came to when the states were stored. */
+export interface SealedLog {
+  readonly sizeBytes: number
+  /** Of these bytes, in hex. */
+  readonly sha256: string
+}
+
+/** What is stored of a run, for it to go on. */
+export interface Checkpoint {
+  /** Of each prompt. */
+  readonly states: readonly TrainState[]
+  /** The log of each prompt, up to its state; what stands behind it was written later. */
+  readonly logs: readonly SealedLog[]
+}
 
 /** What of a state is no array. */
 interface Rest {
@@ -42,8 +57,8 @@ function sealedAs(seal: string, bytes: Uint8Array): Uint8Array {
   return sealed
 }
 
-/** States to the bytes of a checkpoint; the tensors of prompt k are named `k.…`. */
-export function formatCheckpoint(states: readonly TrainState[], sha256: Sha256): Uint8Array {
+/** The bytes of a checkpoint; the tensors of prompt k are named `k.…`. */
+export function formatCheckpoint({ states, logs }: Checkpoint, sha256: Sha256): Uint8Array {
   const tensors = new Map<string, Tensor>()
   const rest = states.map((state, index): Rest => {
     const { identity, step, optimizer, best, evaluationDue, stale, window } = state
@@ -62,7 +77,7 @@ export function formatCheckpoint(states: readonly TrainState[], sha256: Sha256):
   })
   const blank = formatSafetensors(tensors, {
     sha256: NO_SEAL,
-    soft_prompts_checkpoint: JSON.stringify({ version: VERSION, states: rest }),
+    soft_prompts_checkpoint: JSON.stringify({ version: VERSION, states: rest, logs }),
   })
   return sealedAs(sha256(blank), blank)
 }
@@ -98,11 +113,17 @@ function unsealed(bytes: Uint8Array, name: string): FormatError {
   }
 }
 
+function isSealedLog(value: unknown): value is SealedLog {
+  if (typeof value !== 'object' || value === null) return false
+  const { sizeBytes, sha256 } = value as Partial<Record<keyof SealedLog, unknown>>
+  return Number.isSafeInteger(sizeBytes) && (sizeBytes as number) >= 0 && typeof sha256 === 'string'
+}
+
 /**
- * Bytes of a checkpoint to the states.
+ * Bytes of a checkpoint to what was stored.
  * @throws {FormatError} `checkpoint-damaged`; `checkpoint-old` of a version that kept no digest; `checkpoint-format` of a version to come
  */
-export function parseCheckpoint(bytes: Uint8Array, sha256: Sha256, name = 'The checkpoint'): TrainState[] {
+export function parseCheckpoint(bytes: Uint8Array, sha256: Sha256, name = 'The checkpoint'): Checkpoint {
   const whole = isWhole(bytes, sha256)
   if (whole === undefined) throw unsealed(bytes, name)
   if (!whole) throw damaged(name)
@@ -117,7 +138,7 @@ export function parseCheckpoint(bytes: Uint8Array, sha256: Sha256, name = 'The c
     if (found?.dtype !== 'F32') throw broken(`no F32 tensor ${key}`)
     return found.data as Float32Array
   }
-  let read: { readonly version: number; readonly states: readonly Rest[] }
+  let read: { readonly version: number; readonly states: readonly Rest[]; readonly logs?: readonly unknown[] }
   try {
     read = JSON.parse(metadata['soft_prompts_checkpoint'] ?? '') as typeof read
   } catch {
@@ -126,7 +147,10 @@ export function parseCheckpoint(bytes: Uint8Array, sha256: Sha256, name = 'The c
   if (read?.version !== VERSION) throw broken(`version ${read?.version}, expected ${VERSION}`)
   if (!Array.isArray(read.states) || read.states.some((each: unknown) => typeof each !== 'object' || each === null))
     throw broken('it lists no states')
-  return read.states.map(({ optimizerStep, best, ...rest }: Rest, index) => {
+  const { logs } = read
+  if (!Array.isArray(logs) || logs.length !== read.states.length || !logs.every(isSealedLog))
+    throw broken('it does not say what each log came to')
+  const states = read.states.map(({ optimizerStep, best, ...rest }: Rest, index) => {
     const prefix = `${index}.optimizer.`
     const moments = [...tensors.keys()].filter((key) => key.startsWith(prefix))
     return {
@@ -136,4 +160,5 @@ export function parseCheckpoint(bytes: Uint8Array, sha256: Sha256, name = 'The c
       ...(best ? { best: { ...best, prompt: array(`${index}.best`) } } : {}),
     }
   })
+  return { states, logs }
 }

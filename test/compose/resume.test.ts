@@ -229,6 +229,82 @@ describe('a damaged checkpoint', () => {
   })
 })
 
+/** A log of a run while it lasts. */
+const log = (out: string, name = 'training_log.jsonl'): string => join(dir, out, 'checkpoint', name)
+/** Of a log's lines. */
+const steps = (text: string): number[] =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { step: number }).step)
+
+describe('a log whose bytes are not those of the run', () => {
+  it('is refused before anything else, and stays as it is: a digit that flipped, a line that is missing, of any prompt', async () => {
+    await train(options('run', { seeds: 2, recipe: { ...RECIPE, steps: 2 } }))
+    const state = await readFile(join(dir, 'run/checkpoint/state.safetensors'))
+    for (const path of [log('run', 'training_log-0.jsonl'), log('run', 'training_log-1.jsonl')]) {
+      const sound = await readFile(path, 'utf8')
+      const digit = sound.indexOf('"loss":') + 9
+      const flipped = `${sound.slice(0, digit)}${(Number(sound[digit]) + 1) % 10}${sound.slice(digit + 1)}`
+      expect(flipped).not.toBe(sound)
+      for (const text of [flipped, sound.slice(sound.indexOf('\n') + 1), sound.slice(0, -1), '']) {
+        await writeFile(path, text)
+        const error = await refusal(resume('run', { model: join(dir, 'no-such-model') }))
+        expect([error.code, error.facts['path'], error.message]).toEqual([
+          'checkpoint-damaged',
+          path,
+          expect.stringMatching(/training_log-\d\.jsonl is damaged.*Put a copy in its place.*delete it/),
+        ])
+        expect(await readFile(path, 'utf8')).toBe(text)
+      }
+      await writeFile(path, sound)
+    }
+    expect(await readFile(join(dir, 'run/checkpoint/state.safetensors'))).toEqual(state)
+    expect((await resume('run')).result.step).toBe(2)
+  })
+
+  it('is cut where only lines behind the state are others', async () => {
+    await train(options('whole'))
+    await train(options('run', { recipe: { ...RECIPE, steps: 4 } }))
+    const sound = await readFile(log('run'), 'utf8')
+    await writeFile(log('run'), `${sound}{"step": 4, "loss": 1}\n{"step": 5, "lo`)
+    await resume('run', { recipe: { steps: 6 } })
+    for (const out of ['run', 'whole'])
+      expect(await readFile(join(dir, out, 'training_log.jsonl'), 'utf8')).toBe(await readFile(log('whole'), 'utf8'))
+  })
+
+  it('may be deleted: the prompt is the same, and it is said where the log begins', async () => {
+    await train(options('whole'))
+    await train(options('run', { recipe: { ...RECIPE, steps: 4 } }))
+    await rm(log('run'))
+    const { events } = await resume('run', { recipe: { steps: 6 } })
+    const warning = events.find((event) => event.type === 'warning' && event.code === 'resume-log')
+    expect(warning).toMatchObject({ message: expect.stringContaining(log('run')) })
+    expect(await readFile(join(dir, 'run/adapter_model.safetensors'))).toEqual(await readFile(join(dir, 'whole/adapter_model.safetensors')))
+    expect(steps(await readFile(join(dir, 'run/training_log.jsonl'), 'utf8'))).toEqual([5, 6, 6])
+    // Once told, it is the log of the run.
+    const { events: later } = await resume('run')
+    expect(later.flatMap((event) => (event.type === 'warning' ? [event.code] : []))).not.toContain('resume-log')
+  })
+
+  it('is not published where it changed while the run went on; nothing of the run is lost', async () => {
+    await train(options('whole'))
+    const given = options('run')
+    const events = trainPrompt(given)
+    const work = (async () => {
+      for await (const event of events) {
+        if (event.type !== 'step' || event.step !== 4) continue
+        await writeFile(log('run'), (await readFile(log('run'), 'utf8')).replace('"step":1', '"step":0'))
+      }
+    })()
+    expect(await refusal(work)).toMatchObject({ code: 'checkpoint-damaged', facts: { path: log('run') } })
+    expect((await readdir(join(dir, 'run'))).includes('training_log.jsonl')).toBe(false)
+    await rm(log('run'))
+    expect((await resume('run')).result).toMatchObject({ reason: 'steps', step: 6 })
+    expect(await readFile(join(dir, 'run/adapter_model.safetensors'))).toEqual(await readFile(join(dir, 'whole/adapter_model.safetensors')))
+  })
+})
+
 describe('what is kept', () => {
   it('names files by their whole path, and holds no rights and no ways', () => {
     const kept = keepOptions({

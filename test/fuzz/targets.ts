@@ -125,7 +125,10 @@ const state = {
   stale: 0,
   window: { loss: 0, tokens: 0 },
 }
-const checkpoint = formatCheckpoint([state, state], anySeal)
+const checkpoint = formatCheckpoint(
+  { states: [state, state], logs: [state, state].map(() => ({ sizeBytes: 3, sha256: anySeal() })) },
+  anySeal,
+)
 
 const npy = ['f16', 'f32', 'f64', 'fortran', 'objects', 'version2'].map((name) => fixture(`google/${name}.npy`))
 const bundles = [formatBundle(new Map([['', artifact]])), formatBundle(new Map(['a', 'b'].map((name) => [name, artifact])))]

@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest'
 import { SoftPromptError } from '../../src/errors.ts'
 import { formatSafetensors, parseSafetensors } from '../../src/tensor/safetensors.ts'
+import { formatCheckpoint, parseCheckpoint } from '../../src/train/checkpoint.ts'
 import { makeRecipe } from '../../src/train/recipe.ts'
 import { checkResume } from '../../src/train/resume.ts'
 import type { RunIdentity, RunSources, TrainState } from '../../src/train/state.ts'
-import { seal, unseal } from './checkpoint.ts'
+import { seal, sha256, unseal } from './checkpoint.ts'
 
 const from: RunSources = { model: 't5', data: 'train.jsonl', dev: 'dev.jsonl', template: '{input}', target: 'target' }
 const identity: RunIdentity = {
@@ -109,6 +110,16 @@ describe('a checkpoint', () => {
   it('gives back what was put in, byte for byte', () => {
     expect(unseal(bytes)).toEqual([state, { ...state, step: 21 }])
     expect(seal(unseal(bytes))).toEqual(bytes)
+  })
+
+  it('says what the log of each prompt came to, or is of another version', () => {
+    const logs = [2, 3].map((sizeBytes) => ({ sizeBytes, sha256: sha256(new Uint8Array(sizeBytes)) }))
+    expect(parseCheckpoint(formatCheckpoint({ states: [state, state], logs }, sha256), sha256).logs).toEqual(logs)
+    const [log] = logs as [(typeof logs)[0]]
+    for (const wrong of [[], [log], [log, { ...log, sizeBytes: -1 }], [log, { ...log, sizeBytes: 0.5 }], [log, null]]) {
+      const made = formatCheckpoint({ states: [state, state], logs: wrong as typeof logs }, sha256)
+      expect(codeOf(made)).toBe('checkpoint-format')
+    }
   })
 
   it('with any one bit flipped, of its tensors, its metadata or its digest, is damaged', () => {

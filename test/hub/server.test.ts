@@ -162,6 +162,19 @@ const raw = (
 const postLines = (url: string, lines: readonly object[]): Promise<Response> =>
   fetch(url, { method: 'POST', ...auth(TOKEN), body: lines.map((line) => JSON.stringify(line)).join('\n') })
 
+/** One file into a branch. */
+const fileTo = (url: string, branch: string): Promise<Response> =>
+  postLines(`${url}/commit/${branch}`, [
+    { key: 'header', value: { summary: 'more' } },
+    { key: 'file', value: { path: 'more.txt', content: 'eA==', encoding: 'base64' } },
+  ])
+const branchesOf = async (url: string): Promise<string[]> => {
+  const { branches } = (await (await fetch(`${url}/refs`, auth(TOKEN))).json()) as { branches: { name: string }[] }
+  return branches.map(({ name }) => name)
+}
+const ask = (url: string, method: string, body: object = {}): Promise<Response> =>
+  fetch(url, { method, ...auth(TOKEN), body: JSON.stringify(body) })
+
 describe('several at once', () => {
   it('of many creations of one name one is made, and stays as it was made', async () => {
     const { url } = await hub()
@@ -207,6 +220,49 @@ describe('several at once', () => {
     const lied = { path: 'copy.safetensors', algo: 'sha256', oid: file?.lfs?.oid, size: 1 }
     expect((await postLines(`${url}/api/models/me/x/commit/main`, [header, { key: 'lfsFile', value: lied }])).status).toBe(200)
     expect((await pathsInfo({ ...base, paths: ['copy.safetensors'] }))[0]).toMatchObject({ size: file?.size, lfs: file?.lfs })
+  })
+
+  it('of two changes of settings both hold', async () => {
+    const { url } = await hub()
+    await createRepo({ hubUrl: url, accessToken: TOKEN, repo: 'me/x' })
+    const settings = `${url}/api/models/me/x/settings`
+    for (let round = 0; round < 5; round++) {
+      await ask(settings, 'PUT', { private: false, gated: false })
+      await Promise.all([ask(settings, 'PUT', { private: true }), ask(settings, 'PUT', { gated: true })])
+      expect(await (await fetch(`${url}/api/models/me/x`, auth(TOKEN))).json()).toMatchObject({ private: true, gated: 'manual' })
+    }
+  })
+
+  it('a branch that is deleted while a commit to it is made does not come back', async () => {
+    const { url } = await hub()
+    await createRepo({ hubUrl: url, accessToken: TOKEN, repo: 'me/x' })
+    const repo = `${url}/api/models/me/x`
+    for (let round = 0; round < 5; round++) {
+      await ask(`${repo}/branch/dev${round}`, 'POST')
+      const [gone, made] = await Promise.all([ask(`${repo}/branch/dev${round}`, 'DELETE'), fileTo(repo, `dev${round}`)])
+      expect([gone.status, [200, 404].includes(made.status)]).toEqual([200, true])
+    }
+    expect(await branchesOf(repo)).toEqual(['main'])
+  })
+
+  it('of a repository that is deleted while commits to it are made, a later one of its name has nothing', async () => {
+    const { url } = await hub()
+    const repo = `${url}/api/models/me/x`
+    for (let round = 0; round < 5; round++) {
+      await ask(`${url}/api/repos/create`, 'POST', { name: 'me/x', private: true })
+      await ask(`${repo}/branch/dev`, 'POST')
+      const sent = [
+        fileTo(repo, 'dev'),
+        ask(`${url}/api/repos/delete`, 'DELETE', { name: 'me/x' }),
+        fileTo(repo, 'dev'),
+        fileTo(repo, 'main'),
+      ]
+      const [, gone, ...others] = await Promise.all(sent)
+      expect([gone?.status, others.every(({ status }) => status === 200 || status === 404)]).toEqual([200, true])
+      expect((await ask(`${url}/api/repos/create`, 'POST', { name: 'me/x' })).status).toBe(200)
+      expect(await branchesOf(repo)).toEqual(['main'])
+      await ask(`${url}/api/repos/delete`, 'DELETE', { name: 'me/x' })
+    }
   })
 })
 

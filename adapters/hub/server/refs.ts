@@ -1,10 +1,17 @@
 /** `/api/models/R/refs`, `/branch/NAME`, `/tag/REV`, `/commits/REV`. */
 import { openRepository, splitRevision, type Handler } from './call.ts'
 import { badRequest, flagOf, readObject, Refusal, sendJson, textOf } from './http.ts'
+import type { Repository } from './repository.ts'
 import { checkRef } from './names.ts'
 
 /** Commits of one answer; huggingface.co gives 50 a page. */
 const COMMITS = 1000
+
+const deleteRef = (repository: Repository, ref: string): Promise<void> =>
+  repository.exclusive(async () => {
+    await repository.need(ref)
+    await repository.deleteRef(ref)
+  })
 
 export const listRefs: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'read')
@@ -33,8 +40,7 @@ export const deleteBranch: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'write')
   const name = checkRef(call.rest.join('/'))
   if (name === 'main') throw new Refusal(403, undefined, 'The default branch cannot be deleted.')
-  await repository.need(`refs/heads/${name}`)
-  await repository.deleteRef(`refs/heads/${name}`)
+  await deleteRef(repository, `refs/heads/${name}`)
   sendJson(call.response, {})
 }
 
@@ -52,8 +58,7 @@ export const createTag: Handler = async (call, address) => {
 export const deleteTag: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'write')
   const ref = `refs/tags/${checkRef(call.rest.join('/'))}`
-  await repository.need(ref)
-  await repository.deleteRef(ref)
+  await deleteRef(repository, ref)
   sendJson(call.response, {})
 }
 

@@ -44,19 +44,21 @@ export async function createRepository(call: Call): Promise<void> {
 
 export async function deleteRepository(call: Call): Promise<void> {
   const { kind, owner, name } = target(call, await readObject(call.request))
-  await openRepository(call, { kind, owner, name }, 'write')
-  await call.state.repositories.delete(kind, owner, name)
+  await call.state.repositories.delete(await openRepository(call, { kind, owner, name }, 'write'))
   sendJson(call.response, {})
 }
 
 export const changeSettings: Handler = async (call, address) => {
   const repository = await openRepository(call, address, 'write')
   const body = await readObject(call.request)
-  const old = repository.settings
   const visibility = textOf(body, 'visibility', '')
-  const isPrivate = visibility === '' ? flagOf(body, 'private', old.private) : visibility === 'private'
-  // huggingface.co takes "auto" and "manual" too.
-  const gated = typeof body['gated'] === 'string' ? textOf(body, 'gated') !== '' : flagOf(body, 'gated', old.gated)
-  await call.state.repositories.save(repository, { ...old, private: isPrivate, gated })
-  sendJson(call.response, { private: isPrivate, gated })
+  const changed = await repository.exclusive(async () => {
+    const old = repository.settings
+    const isPrivate = visibility === '' ? flagOf(body, 'private', old.private) : visibility === 'private'
+    // huggingface.co takes "auto" and "manual" too.
+    const gated = typeof body['gated'] === 'string' ? textOf(body, 'gated') !== '' : flagOf(body, 'gated', old.gated)
+    await call.state.repositories.save(repository, { ...old, private: isPrivate, gated })
+    return { private: isPrivate, gated }
+  })
+  sendJson(call.response, changed)
 }

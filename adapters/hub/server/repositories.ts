@@ -12,8 +12,8 @@ const SETTINGS = 'repo.json'
 
 export class Repositories {
   readonly #dir: string
-  /** One object a repository, so that its writers queue. */
-  readonly #open = new Map<string, Repository>()
+  /** One object a repository, so that its writers queue; those that ask while it is opened get the same. */
+  readonly #open = new Map<string, Promise<Repository | undefined>>()
   /** Creations wait for each other: of two of one name, the second finds the first's. */
   #created: Promise<unknown> = Promise.resolve()
 
@@ -33,11 +33,22 @@ export class Repositories {
     const dir = this.#path(kind, owner, name)
     const known = this.#open.get(dir)
     if (known) return known
+    const opening = this.#read(dir)
+    this.#open.set(dir, opening)
+    const forget = (): void => void (this.#open.get(dir) === opening && this.#open.delete(dir))
+    try {
+      const found = await opening
+      if (found === undefined) forget()
+      return found
+    } catch (error) {
+      forget()
+      throw error
+    }
+  }
+
+  async #read(dir: string): Promise<Repository | undefined> {
     const text = await readText(join(dir, SETTINGS))
-    if (text === undefined) return undefined
-    const opened = this.#open.get(dir) ?? new Repository(dir, parseJson(text) as Settings, this.#check) // written by save only
-    this.#open.set(dir, opened)
-    return opened
+    return text === undefined ? undefined : new Repository(dir, parseJson(text) as Settings, this.#check) // written by save only
   }
 
   /** Makes a repository with its first commit. @returns whether there was none of that name */
@@ -48,6 +59,7 @@ export class Repositories {
       const repository = new Repository(this.#path(settings.kind, owner, name), settings, this.#check)
       await repository.writeRef('refs/heads/main', await repository.writeCommit(first))
       await this.save(repository, settings) // what makes it found
+      this.#open.set(repository.dir, Promise.resolve(repository))
       return true
     }
     const mine = this.#created.then(make)
@@ -61,12 +73,16 @@ export class Repositories {
     repository.settings = settings
   }
 
-  async delete(kind: RepoKind, owner: string, name: string): Promise<void> {
-    const dir = this.#path(kind, owner, name)
+  /** Takes it away when what is being done to it is done: what waits for its turn finds it gone, and no later one of its name has anything of it. */
+  async delete(repository: Repository): Promise<void> {
+    const { dir } = repository
     const aside = unfinishedName(dir)
-    await this.#check()
-    await rename(dir, aside)
-    this.#open.delete(dir)
+    await repository.exclusive(async () => {
+      await this.#check()
+      await rename(dir, aside)
+      repository.isGone = true
+      this.#open.delete(dir)
+    })
     await rm(aside, { recursive: true, force: true })
   }
 

@@ -59,6 +59,8 @@ export class Repository {
   readonly dir: string
   /** As on disk: changed by `Repositories.save` only. */
   settings: Settings
+  /** Deleted: set by `Repositories.delete` only. */
+  isGone = false
   /** Writers of one repository wait for each other. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -71,9 +73,15 @@ export class Repository {
     this.#check = check
   }
 
-  /** Runs `work` when all earlier exclusive work on this repository is done. */
+  /**
+   * Runs `work` when all earlier exclusive work on this repository is done. All that changes a ref or settings by what they were is such work.
+   * @throws {Refusal} 404 RepoNotFound where it was deleted meanwhile
+   */
   async exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#last.then(work, work)
+    const mine = this.#last.then(() => {
+      if (this.isGone) throw new Refusal(404, 'RepoNotFound', 'Repository not found')
+      return work()
+    })
     this.#last = mine.catch(() => {})
     return mine
   }

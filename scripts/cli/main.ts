@@ -125,6 +125,12 @@ async function spoken({ message, facts }: SoftPromptError): Promise<string> {
   return withFlags(message, options as string[])
 }
 
+/** Lines to paste that stand below an error; each a line of its own, so that nothing within one passes for another. */
+const nextLines = (error: unknown): readonly string[] => {
+  const next = error instanceof SoftPromptError ? error.facts['next'] : undefined
+  return Array.isArray(next) ? (next as string[]).map(printableLine) : []
+}
+
 /** The stack, whose message may hold the words of strangers. */
 function printableStack({ message, stack = '' }: Error): string {
   const at = stack.indexOf(message)
@@ -144,7 +150,8 @@ export async function main(cli: Cli, argv: readonly string[]): Promise<number> {
       error instanceof SoftPromptError
         ? `error: ${await spoken(error)} [${error.code}]`
         : `error: ${String(error)} (--debug prints the stack)`
-    process.stderr.write(`${debug && error instanceof Error ? printableStack(error) : printableLine(text)}\n`)
+    const said = debug && error instanceof Error ? printableStack(error) : printableLine(text)
+    process.stderr.write(`${[said, ...nextLines(error)].join('\n')}\n`)
     return 1
   }
 }

@@ -1,6 +1,6 @@
 /** Commands that go on with a run, or begin another like it: whole lines for a shell, to be pasted. */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { isAbsolute, join, relative } from 'node:path'
 import { TENSOR_FILE } from '../../adapters/artifact/artifact.ts'
 import type { DataSource } from '../../adapters/compose/data.ts'
 import type { KeptOptions } from '../../adapters/compose/kept-run.ts'
@@ -11,8 +11,17 @@ import { MismatchError } from '../../src/errors.ts'
 /** Rows that came over standard input are given again: from a file whose name we do not know. */
 const again = (name: 'data' | 'dev', source: DataSource | undefined): string[] => (source === '-' ? [`--${name} - < ROWS.jsonl`] : [])
 
+/** A path as one would type it here: short where it lies in this folder or below. */
+function typed(path: string): string {
+  const here = relative('', path)
+  return isAbsolute(path) && here !== '' && !here.startsWith('..') && !isAbsolute(here) ? here : path
+}
+
 /** The base model that a run was started with. */
-export const keptModel = async (out: string): Promise<string> => (await readKeptRun(out).catch(() => undefined))?.options.model ?? ''
+export async function keptModel(out: string): Promise<string> {
+  const { model } = (await readKeptRun(out).catch(() => undefined))?.options ?? {}
+  return model === undefined ? '' : typed(model)
+}
 
 /** `soft-prompts train --resume --out my-prompt` */
 export async function resumeCommand(out: string): Promise<string> {
@@ -80,7 +89,7 @@ export function anotherRun(options: KeptOptions, dir: string, steps: number): st
   return ['soft-prompts train', ...words, flag('init', dir), flag('out', `${dir.replace(/[/\\]+$/, '')}-more`)].join(' ')
 }
 
-/** An error with the commands that help, where a run cannot be made longer because its rate falls over its steps. */
+/** An error with the commands that help (`facts.next`, a line each), where a run cannot be made longer because its rate falls over its steps. */
 export async function explainResume(error: unknown, { out, steps }: { readonly out: string; readonly steps?: number }): Promise<unknown> {
   if (!(error instanceof MismatchError) || error.code !== 'resume-mismatch' || steps === undefined) return error
   const { names, steps: whole } = error.facts
@@ -88,10 +97,10 @@ export async function explainResume(error: unknown, { out, steps }: { readonly o
   const kept = (await readKeptRun(out).catch(() => undefined))?.options
   if (kept === undefined) return error
   const more = steps > whole ? steps - whole : steps
-  const first = existsSync(join(out, TENSOR_FILE)) ? '' : `\nto its end:\n  ${await resumeCommand(out)}`
+  const first = existsSync(join(out, TENSOR_FILE)) ? [] : ['to its end:', `  ${await resumeCommand(out)}`]
   const each =
     kept.tasks === undefined && (kept.seeds ?? 1) === 1
-      ? `\n${more} steps more, the rate falling anew, in another folder:\n  ${anotherRun(kept, out, more)}`
-      : `\nEach of its prompts can begin one: --init ${quoted(join(out, 'NAME'))}`
-  return new MismatchError(error.code, `${error.message}${first}${each}\n`, { facts: error.facts, cause: error })
+      ? [`${more} steps more, the rate falling anew, in another folder:`, `  ${anotherRun(kept, out, more)}`]
+      : [`Each of its prompts can begin one: --init ${quoted(join(out, 'NAME'))}`]
+  return new MismatchError(error.code, error.message, { facts: { ...error.facts, next: [...first, ...each] }, cause: error })
 }

@@ -9,6 +9,9 @@ import { parsePeft } from '../peft/peft.ts'
 /** A folder's address or Hub id (`owner/name#folder` for a prompt in a folder of the repository); chosen files; bytes by file name. */
 export type BrowserPrompt = string | URL | Iterable<File> | Files
 
+export const isBrowserPrompt = (value: unknown): value is BrowserPrompt =>
+  typeof value === 'string' || value instanceof URL || (typeof value === 'object' && value !== null && Symbol.iterator in value)
+
 export interface OpenPromptOptions {
   readonly fetch?: typeof fetch
   /** Default: https://huggingface.co */

@@ -1,7 +1,7 @@
 /** Prompts on transformers.js pipelines in a browser. The entry point `soft-prompts/transformers` under the condition "browser": nothing of Node's. */
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import { canonicalBase } from '../../src/prompt/base-name.ts'
-import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { isSoftPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { PromptBank } from '../../src/prompt/bank.ts'
 import { mendStockTokenizer } from '../tokenizer/stock.ts'
@@ -18,9 +18,10 @@ import {
   type AttachTarget,
   type EncoderOptions,
 } from './attach-prompts.ts'
-import { openPrompt, webSha256, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
+import { isBrowserPrompt, openPrompt, webSha256, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
 import { mirrorOf } from './mirrors.ts'
 import { checkEncoder, type LayerCounts, type OnnxFile } from './onnx-fingerprint.ts'
+import { noPrompt } from './prompt-kind.ts'
 
 export { openPrompt, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
 export type { CallOptions, LabelScore, PromptedInput, PromptedPipeline } from '../transformers/prompted-pipeline.ts'
@@ -110,12 +111,21 @@ export async function attachPrompts(
 
 type OpenOptions = { readonly [K in 'hub' | 'revision']?: LoadPromptedOptions[K] | undefined }
 
+const TAKES = 'an address or a Hub id as text, files, a prompt that openPrompt gave, or several of these as { name: prompt, … }'
+
+/** @throws {ConfigError} `prompt-kind`; {FormatError} what is wrong with one; {HubError} `prompt-fetch` */
 async function openSources(given: PromptSources, { hub, revision }: OpenOptions): Promise<Record<string, SoftPrompt>> {
+  if (typeof given !== 'string' && (typeof given !== 'object' || given === null)) throw noPrompt(given, TAKES)
   const sources = typeof given === 'string' ? { [given.replace(/\/$/, '').replace(/^.*[/#]/, '')]: given } : given
   const options = { ...hub, ...(revision === undefined ? {} : { revision }) }
-  const open = async (source: PromptSource): Promise<SoftPrompt> =>
-    typeof source === 'object' && 'embeddings' in source ? source : openPrompt(source, options)
-  return Object.fromEntries(await Promise.all(Object.entries(sources).map(async ([name, source]) => [name, await open(source)] as const)))
+  const open = async (source: unknown, name: string): Promise<SoftPrompt> => {
+    if (isSoftPrompt(source)) return source
+    if (isBrowserPrompt(source)) return openPrompt(source, options)
+    throw noPrompt(source, TAKES, name)
+  }
+  return Object.fromEntries(
+    await Promise.all(Object.entries(sources).map(async ([name, source]) => [name, await open(source, name)] as const)),
+  )
 }
 
 /** A file that is here as a whole. */

@@ -2,11 +2,12 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError, SoftPromptError } from '../../src/errors.ts'
 import { createPromptBank } from '../../src/prompt/bank.ts'
 import { canonicalBase } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { deviceFailed, isDevice } from '../onnxruntime/devices.ts'
 import { openDecoderSession, type Runtime } from '../onnxruntime/attach.ts'
 import { mendStockTokenizer } from '../tokenizer/stock.ts'
 import { attachSession } from '../transformers/attach.ts'
@@ -33,7 +34,7 @@ export interface LoadPromptedOptions extends LoadOptions, SourceOptions {
  * @example
  * const pipe = await loadPrompted('me/t5-small-sst2')
  * await pipe.classify('a film of charm')   // [{ label: 'positive', score: 0.98 }, …]
- * @throws {ConfigError} `prompts-none` | `prompts-bases` | `base-no-onnx` | `peer-missing` | `tokenizer-missing`
+ * @throws {ConfigError} `prompts-none` | `prompts-bases` | `prompt-kind` | `base-no-onnx` | `peer-missing` | `tokenizer-missing`; {UnsupportedError} `engine-device-missing`
  * @throws {MismatchError} `prompt-width` | `prompt-base` for a prompt of another base model
  */
 export async function loadPrompted(prompts: PromptSources, options: LoadPromptedOptions = {}): Promise<PromptedPipeline> {
@@ -53,6 +54,8 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
     ...(runtime
       ? { openDecoder: (name) => openDecoderSession(runtime, join(dir, subfolder, name), { logSeverityLevel: 3, ...load.session_options }) }
       : {}),
+  }).catch((cause: unknown) => {
+    throw deviceError(load.device, cause)
   })
   const { device, file } = parts.encoder
   const encoder = join(dir, subfolder, file)
@@ -95,6 +98,14 @@ async function stockFolder(dir: string, options: LoadPromptedOptions): Promise<s
     checkStock(found, variantsOf(options.dtype))
   }
   return found.subfolder
+}
+
+/** What the runtime says of a device that it was asked for, in an error of ours; other errors as they are. */
+function deviceError(device: LoadOptions['device'], cause: unknown): unknown {
+  const name = device === 'gpu' ? 'webgpu' : device
+  return typeof name !== 'string' || name === 'cpu' || !isDevice(name) || cause instanceof SoftPromptError
+    ? cause
+    : deviceFailed(name, cause)
 }
 
 /** Session options, and that weights are used as they are mapped. */

@@ -2,11 +2,12 @@
 import { basename } from 'node:path'
 import type { ProgressCallback } from '@huggingface/transformers'
 import { ConfigError } from '../../src/errors.ts'
-import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { isSoftPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { tellFiles } from '../transformers/progress.ts'
 import { findPrompt } from './find-prompt.ts'
 import type { HubAccessOptions } from './onnx-folder.ts'
 import { openPrompt } from './open-prompt.ts'
+import { noPrompt } from './prompt-kind.ts'
 
 /** A prompt: a folder, bundle or Hub id, or the value. */
 export type PromptSource = string | SoftPrompt
@@ -37,25 +38,29 @@ export const hubOf = ({ hub, cache_dir, local_files_only, progress_callback }: S
 
 /**
  * Opens prompts by name.
- * @throws {ConfigError} `prompt-name`; what a folder, bundle or the Hub says
+ * @throws {ConfigError} `prompt-name` | `prompt-kind`; what a folder, bundle or the Hub says
  */
 export async function openSources(given: PromptSources, options: SourceOptions = {}): Promise<Record<string, SoftPrompt>> {
   const hub = hubOf(options)
   const access = { ...hub, ...(options.revision === undefined ? {} : { revision: options.revision }) }
-  const open = async (source: PromptSource): Promise<SoftPrompt> =>
-    typeof source === 'string' ? openPrompt(await findPrompt(source, access)) : source
+  const open = async (source: unknown, name: string): Promise<SoftPrompt> => {
+    if (typeof source === 'string') return openPrompt(await findPrompt(source, access))
+    if (isSoftPrompt(source)) return source
+    throw noPrompt(source, TAKES, name)
+  }
   const named = namesOf(given)
   const names = named.map(([name]) => name)
   if (new Set(names).size < names.length) {
     throw new ConfigError('prompt-name', `Two prompts are called the same (${names.join(', ')}); give them as { name: prompt, … }.`)
   }
-  return Object.fromEntries(await Promise.all(named.map(async ([name, source]) => [name, await open(source)] as const)))
+  return Object.fromEntries(await Promise.all(named.map(async ([name, source]) => [name, await open(source, name)] as const)))
 }
 
-const isValue = (given: PromptSources): given is SoftPrompt => typeof given === 'object' && 'embeddings' in given && 'manifest' in given
+const TAKES = 'a folder, a bundle or a Hub id as text, a prompt that openPrompt gave, or several of these: a list, or { name: prompt, … }'
 
 function namesOf(given: PromptSources): [string, PromptSource][] {
-  if (typeof given === 'string' || isValue(given)) return [[nameOf(given, 0), given]]
+  if (typeof given === 'string' || isSoftPrompt(given)) return [[nameOf(given, 0), given]]
+  if (typeof given !== 'object' || given === null) throw noPrompt(given, TAKES)
   return Array.isArray(given)
     ? (given as readonly PromptSource[]).map((source, index) => [nameOf(source, index), source])
     : Object.entries(given as Readonly<Record<string, PromptSource>>)

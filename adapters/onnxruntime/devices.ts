@@ -39,9 +39,11 @@ const DEVICES: Readonly<Record<string, Device>> = {
   coreml: { capabilities: standard, checked: true, help: 'CoreML is in the macOS build of onnxruntime-node only.' },
 }
 
+export const isDevice = (name: string): boolean => Object.hasOwn(DEVICES, name)
+
 /** @throws {ConfigError} `engine-device` */
 export function deviceOf(name: string): Device {
-  const device = Object.hasOwn(DEVICES, name) ? DEVICES[name] : undefined
+  const device = isDevice(name) ? DEVICES[name] : undefined
   if (device) return device
   const known = Object.keys(DEVICES).join(', ')
   throw new ConfigError('engine-device', `onnxruntime has no device "${name}". Known: ${known}.`, { facts: { got: name } })

@@ -10,6 +10,9 @@ export interface SoftPrompt {
   readonly manifest: Manifest
 }
 
+export const isSoftPrompt = (value: unknown): value is SoftPrompt =>
+  typeof value === 'object' && value !== null && 'embeddings' in value && 'manifest' in value
+
 /** P, the number of virtual tokens. */
 export const lengthOf = (prompt: SoftPrompt): number => prompt.embeddings.shape[0] ?? 0
 /** D, the hidden size the prompt was made for. */

@@ -2,6 +2,8 @@
 import { TextStreamer, type Tensor, type Text2TextGenerationPipeline } from '@huggingface/transformers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { attachPrompts } from '../../adapters/compose/attach-sources.ts'
+import { attachPrompts as attachInPage } from '../../adapters/compose/browser.ts'
+import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
 import type { Attachment } from '../../adapters/transformers/attach.ts'
 import { formatModel } from '../../src/onnx/model.ts'
 import { DATA_TYPE } from '../../src/onnx/schema.ts'
@@ -289,6 +291,17 @@ describe('attaching and detaching', () => {
 
   it('a model without decoder sessions is refused', async () => {
     expect(await codeOf(attachPrompts({ model: { sessions: {} } } as never, {}, { encoder: encoderOf(model) }))).toBe('model-kind')
+  })
+
+  it.each([5, null, undefined, true, { a: 5 }, { a: null }, { a: {} }, [7]])('what is no prompt is refused by name: %o', async (given) => {
+    const own = await stockPipeline(model)
+    try {
+      expect(await codeOf(attachPrompts(own, given as never, { encoder: encoderOf(model) }))).toBe('prompt-kind')
+      expect(await codeOf(loadPrompted(given as never, { base: folderOf(model) }))).toBe('prompt-kind')
+      expect(await codeOf(attachInPage(own, given as never, { encoder: encoderOf(model) }))).toBe('prompt-kind')
+    } finally {
+      await own.dispose()
+    }
   })
 
   it('the encoder of another model is refused, and the model stays as it was', async () => {

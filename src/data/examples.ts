@@ -59,7 +59,7 @@ export function toExamples(rows: readonly Row[], options: ExampleOptions): Examp
 
 /** The answer as the row has it, or the word that the map has for it. */
 function answerOf(row: Row, { target, labelMap: map, keepUnmapped }: ExampleOptions): string {
-  const raw = fieldText(row, target)
+  const raw = fieldText(row, target, 'Name the field that holds the answer as target.', ['target'])
   if (!map) return raw
   const key = [raw, trimmed(raw)].find((name) => Object.hasOwn(map, name))
   if (key !== undefined) return map[key] as string

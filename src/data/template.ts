@@ -41,11 +41,12 @@ export function parseTemplate(text: string): Template {
   }
   parts.push(literal + text.slice(end))
   const names = parts.filter((_, index) => index % 2 === 1)
+  const asked = `The template ${JSON.stringify(text)} asks for it: rows and template must have the same field names.`
   return {
     text,
     fields: [...new Set(names)],
     frame: parts.filter((_, index) => index % 2 === 0).join(''),
-    render: (row) => parts.map((part, index) => (index % 2 === 1 ? fieldText(row, part) : part)).join(''),
+    render: (row) => parts.map((part, index) => (index % 2 === 1 ? fieldText(row, part, asked) : part)).join(''),
   }
 }
 
@@ -80,15 +81,23 @@ function valueAt(row: Row, name: string): unknown {
   return value
 }
 
-/** A field as text: strings as they are, numbers and booleans by String(). @throws {DataError} `row-field` */
-export function fieldText(row: Row, name: string): string {
+/**
+ * A field as text: strings as they are, numbers and booleans by String().
+ * @param why what asks for the field, and what to do where it is not there; a sentence
+ * @throws {DataError} `row-field`
+ */
+export function fieldText(row: Row, name: string, why: string, options?: readonly string[]): string {
   const value = valueAt(row, name)
   if (typeof value === 'string') return value
   if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value)
   const found = Object.keys(row.fields).join(', ') || 'none'
   const got =
     value === undefined ? 'it has no such field' : `it holds ${value === null ? 'null' : Array.isArray(value) ? 'a list' : 'an object'}`
-  throw new DataError('row-field', `${row.where}: the field "${name}" should be text or a number, but ${got} (fields here: ${found}).`, {
-    facts: { where: row.where, field: name },
-  })
+  throw new DataError(
+    'row-field',
+    `${row.where}: the field "${name}" should be text or a number, but ${got} (fields here: ${found}). ${why}`,
+    {
+      facts: { where: row.where, field: name, ...(options === undefined ? {} : { options }) },
+    },
+  )
 }

@@ -81,7 +81,7 @@ describe('templates', () => {
   })
 
   it.each(['{missing}', '{none}', '{toString}'])('%s names the row and its fields', (text) => {
-    expect(() => parseTemplate(text).render(row)).toThrow(code('row-field', /x\.jsonl:4.*premise, hypothesis/))
+    expect(() => parseTemplate(text).render(row)).toThrow(code('row-field', /x\.jsonl:4.*premise, hypothesis.*The template .* asks for it/))
   })
 })
 

@@ -6,7 +6,7 @@ import { DEVICE, ENGINE } from './cli/engine-flags.ts'
 export const evaluate: Command = command({
   name: 'eval',
   summary: 'Measure prompts on data files: accuracy and F1 for labels, exact match for text.',
-  args: [{ name: 'prompt', help: 'prompt folders or bundles; with --ensemble a folder or bundle of several', variadic: true }],
+  args: [{ name: 'prompt', help: 'prompts: folders, bundles or Hub ids; with --ensemble a folder or bundle of several', variadic: true }],
   flags: {
     data: { kind: 'strings', value: 'file', help: 'rows to measure on: .jsonl, .csv, .tsv, .parquet, or - for JSON Lines', required: true },
     model: { kind: 'string', value: 'id|dir', help: 'base model, weights or ONNX files (default: the one the prompts name)' },

@@ -11,7 +11,7 @@ export const push: Command = command({
   name: 'push',
   summary: 'Push a prompt folder to the Hub as one commit; nothing is sent when nothing changed.',
   args: [
-    { name: 'dir', help: 'folder of the prompt, or its .tar.gz' },
+    { name: 'dir', help: 'folder of the prompt, or its .tar.gz (PATH#NAME for one of a pack)' },
     { name: 'repo', help: 'repository, as OWNER/NAME; made if it does not exist' },
   ],
   flags: {

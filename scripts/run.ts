@@ -5,7 +5,7 @@ import { DEVICE, ENGINE } from './cli/engine-flags.ts'
 export const run: Command = command({
   name: 'run',
   summary: 'Ask prompts: the last argument is the text, or give --field or --file (- is standard input).',
-  args: [{ name: 'prompt', help: 'prompt folders or bundles, then the text', variadic: true }],
+  args: [{ name: 'prompt', help: 'prompts: folders, bundles or Hub ids; then the text', variadic: true }],
   flags: {
     model: { kind: 'string', value: 'id|dir', help: 'base model, weights or ONNX files (default: the one the prompts name)' },
     dtype: { kind: 'string', value: 'd', help: "answer by the base's ONNX files of this dtype: fp32, fp16, q8, … (default: its weights)" },

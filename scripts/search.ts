@@ -9,7 +9,7 @@ const scoreText = ({ metric, value }: NonNullable<FoundPrompt['score']>): string
 
 export const search: Command = command({
   name: 'search',
-  summary: 'List the soft prompts on the Hub, those changed last first.',
+  summary: 'List the soft prompts on the Hub, the latest change first.',
   args: [{ name: 'words', help: 'words of the name', optional: true }],
   flags: {
     base: { kind: 'string', value: 'owner/name', help: 'prompts for this base model' },

@@ -88,7 +88,7 @@ async function onnxOf(base: BaseModel, { dtype, onDownload }: AnsweringOptions):
     : await findOnnxFolder(base, [DTYPE_SUFFIX[dtype ?? 'fp32'] ?? ''], onDownload ? { onProgress: onDownload } : {})
   const files = await listOnnx(dir)
   if (files) return files
-  throw noOnnx(base, `"${dir}" has no ONNX files, in onnx/ or beside config.json`)
+  throw noOnnx(base, `"${dir}" has no ONNX files, in onnx/ or beside config.json`, folder)
 }
 
 async function fromOnnx(files: OnnxFiles, prompts: readonly NamedPrompt[], options: AnsweringOptions): Promise<AnsweringBase> {

@@ -42,6 +42,7 @@ export async function findOnnxFolder(base: BaseModel, variants: readonly string[
     throw noOnnx(
       base,
       `"${resolve(id)}" has no ONNX files (encoder_model.onnx and decoder_model_merged.onnx), in onnx/ or beside config.json`,
+      true,
     )
   }
   if (isPath(base.id) && !ids.some(isHubId)) throw missing(base.id)
@@ -82,12 +83,12 @@ const missing = (id: string): SoftPromptError =>
     facts: { base: id },
   })
 
-/** The one error for a base without ONNX files. */
-export function noOnnx(base: BaseModel, why: string): SoftPromptError {
+/** The one error for a base without ONNX files. @param isHere whether its id is a folder here */
+export function noOnnx(base: BaseModel, why: string, isHere = false): SoftPromptError {
   const help =
-    hubIdOf(base.id) === undefined && !isPath(base.id)
+    hubIdOf(base.id) === undefined && !isPath(base.id) && !isHere
       ? 'A prompt of it loads where it is given: ask the author of the prompt for its Hub id, then give { base: "OWNER/NAME" }, or { base: DIR }.'
-      : `Make them with: soft-prompts export ${base.id} DIR, then give { base: DIR }.`
+      : `Make them, in fp32, with: soft-prompts export ${base.id} DIR, then give { base: DIR } (in commands --model DIR).`
   return new ConfigError('base-no-onnx', `Base model ${base.id}: ${why}. ${help}`, {
     facts: { base: base.id },
   })

@@ -68,13 +68,16 @@ export async function openPromptAs(path: string, options: OpenPromptOptions = {}
   const found = await openEvery(path, options)
   const [only] = found
   if (only && found.length === 1) return only
-  const names = found.map(({ name }) => name)
-  throw new ConfigError(
+  throw packError(path, found)
+}
+
+/** The one error for a pack where one prompt is meant. @param or what else would do, after a comma */
+export function packError(path: string, prompts: readonly { readonly name: string }[], or = ''): ConfigError {
+  const names = prompts.map(({ name }) => name)
+  return new ConfigError(
     'prompt-pack',
-    `${path} is a pack of ${found.length} prompts; choose one as ${path}#${names[0]}; it has ${names.join(', ').slice(0, 500)}.`,
-    {
-      facts: { names },
-    },
+    `${path} is a pack of ${names.length} prompts (${names.join(', ').slice(0, 500)}). Choose one as ${path}#${names[0]}${or}.`,
+    { facts: { names } },
   )
 }
 

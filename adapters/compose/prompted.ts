@@ -1,10 +1,10 @@
 /** Prompts opened together with the one base model they share, ready to answer. */
-import { ConfigError } from '../../src/errors.ts'
+import { ConfigError, HubError } from '../../src/errors.ts'
 import type { Ensemble } from '../../src/decode/ensemble.ts'
 import { canonicalBase } from '../../src/prompt/base-name.ts'
 import { openAnsweringBase, type AnsweringBase, type AnsweringOptions, type NamedPrompt } from './answering-base.ts'
 import { findPrompt } from './find-prompt.ts'
-import { openEvery } from './open-prompt.ts'
+import { openEvery, packError } from './open-prompt.ts'
 
 export interface PromptedOptions extends AnsweringOptions {
   /** Folders, bundles, files or Hub ids; with `ensemble` packs too, all of whose prompts are meant. */
@@ -25,7 +25,7 @@ export interface Prompted extends AnsweringBase {
 /**
  * Opens prompts and their base.
  * @throws {ConfigError} `prompts-none` | `prompts-bases` | `prompt-pack` | `base-missing`
- * @throws {MismatchError} `prompt-base` for a prompt of another base.
+ * @throws {MismatchError} `prompt-base` for a prompt of another base; {HubError} where the base cannot be had
  */
 export async function openPrompted(options: PromptedOptions): Promise<Prompted> {
   const prompts = (await Promise.all(options.prompts.map((source) => promptsAt(source, options.ensemble)))).flat()
@@ -40,21 +40,27 @@ export async function openPrompted(options: PromptedOptions): Promise<Prompted> 
     )
   }
   const own = prompts[0]?.prompt.manifest.base
-  const base = await openAnsweringBase(options.model === undefined && own ? own : { id }, prompts, options)
+  const opening = openAnsweringBase(options.model === undefined && own ? own : { id }, prompts, options)
+  const base = await opening.catch((error: unknown) => {
+    throw options.model === undefined && error instanceof HubError ? namedBy(prompts[0]?.name ?? '', id, error) : error
+  })
   for (const note of base.notes) options.onNote?.(note)
   return { ...base, prompts, dispose: () => base.model.dispose() }
 }
+
+/** An error of the Hub about a base that nobody asked for by name: where the name comes from, and what else would do. */
+const namedBy = (prompt: string, base: string, error: HubError): HubError =>
+  new HubError(
+    error.code,
+    `The base model ${base}, which ${prompt} names, could not be had. ${error.message} Where its files lie here, name their folder with --model (in code: model).`,
+    { facts: error.facts, cause: error },
+  )
 
 /** The prompt at a place, or all of a pack where they are joined. @throws {ConfigError} `prompt-pack` for a pack and no `ensemble` */
 async function promptsAt(source: string, ensemble: Ensemble | undefined): Promise<NamedPrompt[]> {
   const found = await openEvery(await findPrompt(source))
   const [only] = found
   if (only && found.length === 1) return [{ name: source, prompt: only.prompt }]
-  const names = found.map(({ name }) => name)
   if (ensemble !== undefined) return found.map(({ name, prompt }) => ({ name: `${source}#${name}`, prompt }))
-  throw new ConfigError(
-    'prompt-pack',
-    `${source} is a pack of ${found.length} prompts (${names.join(', ').slice(0, 500)}). Choose one as ${source}#${names[0]}, or join the answers of all with --ensemble vote or --ensemble mean (in code: ensemble).`,
-    { facts: { names } },
-  )
+  throw packError(source, found, ', or join the answers of all with --ensemble vote or --ensemble mean (in code: ensemble)')
 }

@@ -18,7 +18,7 @@ import { checkBaseId } from './open-base.ts'
 import { openLocated, openPrompt, type OpenedPrompt } from './open-prompt.ts'
 
 export interface PushFolderOptions extends Omit<PushFilesOptions, 'hubUrl'>, Pick<CardOptions, 'license' | 'language'> {
-  /** Folder of the prompt, or its bundle. It is read, and with `writeCard` alone written into. */
+  /** Folder of the prompt, or its bundle; `PATH#NAME` for one of a pack. It is read, and with `writeCard` alone written into. */
   readonly dir: string
   /** Default: HF_ENDPOINT. */
   readonly hubUrl?: string
@@ -56,20 +56,26 @@ async function readFolder(dir: string): Promise<Read> {
   }
 }
 
-async function readForPush(path: string): Promise<Read> {
-  const found = await stat(path).catch(() => undefined)
-  if (!found?.isFile()) return readFolder(path)
+/** The prompt at a path, or the one that `path#name` chooses of a pack. */
+async function readForPush(given: string): Promise<Read> {
+  const whole = await stat(given).catch(() => undefined)
+  const [, at, name] = (whole === undefined ? /^(.+)#([^#/\\]+)$/.exec(given) : null) ?? []
+  const path = at ?? given
+  const found = whole ?? (await stat(path).catch(() => undefined))
+  if (!found?.isFile()) return readFolder(name === undefined ? path : join(path, name))
   // Loaded only for this: most pulls and pushes see no bundle.
   const { readBundle } = await import('../tar/bundle.ts')
   const prompts = await readBundle(path)
-  const [files] = [...prompts.values()]
-  if (files === undefined || prompts.size > 1) {
+  const [only] = [...prompts.keys()]
+  const chosen = name ?? (prompts.size === 1 ? only : undefined)
+  const files = chosen === undefined ? undefined : prompts.get(chosen)
+  if (files === undefined) {
     throw new UnsupportedError(
       'push-pack',
-      `${path} is a pack of ${prompts.size} prompts (${[...prompts.keys()].join(', ')}); unpack it and push each to a repository of its own.`,
+      `${path} is a pack of ${prompts.size} prompts (${[...prompts.keys()].join(', ')}). Push each to a repository of its own, the first as ${path}#${only}.`,
     )
   }
-  return { name: basename(path).replace(/\.(?:tar\.gz|tgz)$/, ''), container: 'bundle', files }
+  return { name: name ?? basename(path).replace(/\.(?:tar\.gz|tgz)$/, ''), container: 'bundle', files }
 }
 
 /** The files as a prompt. @throws what the reader of its format throws */

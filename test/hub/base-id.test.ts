@@ -242,6 +242,32 @@ describe('a path', () => {
   })
 })
 
+it('one prompt of a pack is pushed by its name, from a folder of several or a bundle', async () => {
+  const [pack, bundle] = [await folder(), join(await folder(), 'pack.tar.gz')]
+  const { embeddings } = await openPrompt(await promptFolder())
+  for (const task of ['one', 'two']) await writePromptFolder({ embeddings, manifest: { base: { id: 'me/tiny' }, task } }, join(pack, task))
+  await convertPrompt(pack, bundle)
+  for (const [repo, from] of [
+    ['me/of-folder', pack],
+    ['me/of-bundle', bundle],
+  ] as const) {
+    await expect(pushFolder({ dir: from, repo })).rejects.toMatchObject({ message: expect.stringContaining(`${from}#one`) })
+    await expect(pushFolder({ dir: `${from}#three`, repo })).rejects.toMatchObject({
+      code: expect.stringMatching(/push-pack|prompt-missing/),
+    })
+    await pushFolder({ dir: `${from}#two`, repo })
+    expect((await openPrompt((await pullPrompt({ repo, hubUrl: url, cacheDir: await folder() })).dir)).manifest.task).toBe('two')
+  }
+})
+
+it('says which prompt names a base that the Hub does not have, and what else would do', async () => {
+  const dir = await promptFolder()
+  const { embeddings } = await openPrompt(dir)
+  await writePromptFolder({ embeddings, manifest: { base: { id: 'me/nowhere' } } }, join(dir, 'p'))
+  const { code, stderr } = await run(dir, 'run', 'p', 'a film')
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/base model me\/nowhere, which p names,.*--model.*\[hub-repo-not-found\]/)])
+})
+
 it('what is checked, compared and sent is the same bytes, whatever becomes of the folder meanwhile', async () => {
   const dir = await promptFolder()
   const server = new URL(url)

@@ -115,7 +115,12 @@ describe('an ONNX base that cannot answer says why', () => {
       /no decoder_model_merged\.onnx or decoder_model\.onnx; there is fp32 \(encoder_model\.onnx\)\. Export again/,
     ],
     ['none', {}, 'base-missing', /neither PyTorch weights .* nor ONNX files/],
-    ['none', { dtype: 'q8' }, 'base-no-onnx', /has no ONNX files, in onnx\/ or beside config\.json\. Make them, in fp32, with: soft-prompts export .*none DIR.*--model DIR/],
+    [
+      'none',
+      { dtype: 'q8' },
+      'base-no-onnx',
+      /has no ONNX files, in onnx\/ or beside config\.json\. Make them, in fp32, with: soft-prompts export .*none DIR.*--model DIR/,
+    ],
     ['hub', { engine: 'tfjs' }, 'engine-onnx', /ONNX files, which onnxruntime runs, not tfjs/],
   ] as const)('%s with %o: %s', async (name, options, code, message) => {
     const thrown = await ask(at(name), options).catch((error: unknown) => error)

@@ -288,6 +288,11 @@ describe('train', () => {
   it('names the line of a bad row', async () => {
     writeFileSync(join(dir, 'bad.jsonl'), '{"input": "a", "target": "b"}\n{"input": "a"}\n')
     const { code, stderr } = await cli.run(['train', '--model', model, '--data', join(dir, 'bad.jsonl'), '--out', join(dir, 'bad')])
-    expect([code, stderr]).toEqual([1, expect.stringMatching(/bad\.jsonl:2: the field "target".*Name the field that holds the answer as target \(--target\)\. \[row-field\]/)])
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /bad\.jsonl:2: the field "target".*Name the field that holds the answer as target \(--target\)\. \[row-field\]/,
+      ),
+    ])
   })
 })

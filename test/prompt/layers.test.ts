@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openCheckpoint } from '../../adapters/checkpoint/open-checkpoint.ts'
 import { compareFingerprint, fingerprintOf, type Comparison, type Digest, type ModelFacts } from '../../src/prompt/fingerprint.ts'
-import { layerNames, placesOf, probeLayers } from '../../src/prompt/layers.ts'
+import { layerNames, placesOf, probeLayers, type LayerWeight } from '../../src/prompt/layers.ts'
 import type { Fingerprint } from '../../src/prompt/manifest.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { fromBF16, fromF16, toBF16, toF16 } from '../../src/tensor/half.ts'
+import { createRandom } from '../../src/tensor/random.ts'
 import { folderOf, MODELS } from '../attach/fixtures.ts'
 import { checkpointFacts, withValues } from './layers.ts'
 
@@ -132,6 +133,66 @@ describe('a model with the same embeddings', () => {
     const { answer, reasons } = await compare({ ...facts, layers: { ...facts.layers!, plan: { ...plan, ...change } } })
     expect(answer).toBe('other')
     expect(reasons.join()).toMatch(reason)
+  })
+})
+
+describe('a model quantised to 4 bits', () => {
+  /** As large as blocks of 32 values make it, whose largest are two deviations. */
+  const steps = new Map(
+    facts.layers!.weights.map(({ name, size, values }) => {
+      const all = values(Array.from({ length: Math.min(size, 64) }, (_, place) => place))
+      return [name, 0.3 * Math.sqrt(all.reduce((sum, value) => sum + value ** 2, 0) / all.length)]
+    }),
+  )
+  /** The same with matrices that are off by errors in steps. */
+  const quantised = (errors: (name: string) => number): ModelFacts => ({
+    ...facts,
+    layers: {
+      ...facts.layers,
+      weights: facts.layers!.weights.map((weight): LayerWeight => {
+        if (weight.name.includes('norm')) return weight
+        const step = steps.get(weight.name) ?? 0
+        return {
+          ...weight,
+          values: (places) => weight.values(places).map((value) => value + step * errors(weight.name)),
+          steps: (places) => new Float32Array(places.length).fill(step),
+        }
+      }),
+    },
+  })
+  const answersOf = async (errors: (random: () => number) => (name: string) => number): Promise<string[]> => {
+    const made = Array.from({ length: 60 }, (_, seed) => compare(quantised(errors(createRandom(seed).uniform))))
+    return (await Promise.all(made)).map(({ answer }) => answer)
+  }
+  const rounded = (random: () => number): number => random() - 0.5
+  const normal = (random: () => number): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+
+  it('by rounding: the same', async () => {
+    expect(new Set(await answersOf((random) => () => rounded(random)))).toEqual(new Set(['quantised']))
+  })
+
+  it('by making errors good by others, with a few values far off (as GPTQ measured on t5-tiny-en): the same', async () => {
+    const answers = await answersOf((random) => () => {
+      const moved = (random() < 0.01 ? 1.2 : 0.33) * normal(random)
+      return rounded(random) + (random() < 0.00005 ? 11 : moved)
+    })
+    expect(answers.filter((answer) => answer === 'other').length).toBeLessThan(3)
+  })
+
+  it.each([
+    ['a block', 'decoder.block.1.', 60],
+    ['a feed-forward part', 'encoder.block.1.layer.1.', 58],
+    ['a matrix', 'encoder.block.0.layer.0.SelfAttention.v', 45],
+  ])('with noise of its own size in %s: another, mostly or always', async (_, place, least) => {
+    const answers = await answersOf(
+      (random) => (name) => rounded(random) + (name.startsWith(place) ? (Math.SQRT2 / 0.3) * normal(random) : 0),
+    )
+    expect(answers.filter((answer) => answer === 'other').length).toBeGreaterThanOrEqual(least)
+  })
+
+  it('with values that are none: another', async () => {
+    const [one] = facts.layers!.weights.filter(({ name }) => name.endsWith('.q.weight'))
+    expect((await compare(quantised((name) => (name === one?.name ? Number.NaN : 0)))).answer).toBe('other')
   })
 })
 

@@ -1,4 +1,5 @@
 /** Plain texts, one a line. */
+import { parseExactJson } from '../../src/data/exact-json.ts'
 import type { TemplateInput } from '../../src/data/template.ts'
 import { DataError } from '../../src/errors.ts'
 import { readText } from './read-rows.ts'
@@ -13,7 +14,7 @@ export function inputOf(line: string): TemplateInput {
   if (!line.trimStart().startsWith('{')) return line
   try {
     // What starts like an object and parses is one.
-    return JSON.parse(line) as Readonly<Record<string, unknown>>
+    return parseExactJson(line) as Readonly<Record<string, unknown>>
   } catch {
     return line
   }

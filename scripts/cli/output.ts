@@ -1,4 +1,5 @@
 /** How commands speak: people get lines, tables and progress on a terminal; machines get one JSON value on standard output. */
+import { formatExactJson } from '../../src/data/exact-json.ts'
 
 export interface Progress {
   /** `leftMs`: time left, where the work knows better than by what is done. */
@@ -66,7 +67,7 @@ export function shellOutput(options: { readonly json: boolean; readonly quiet: b
     table: (header, rows) => line(formatTable(header, rows)),
     result: (value) => {
       // Escaped it is the same JSON.
-      if (json) process.stdout.write(`${printableLine(JSON.stringify(value))}\n`)
+      if (json) process.stdout.write(`${printableLine(formatExactJson(value))}\n`)
     },
     progress: async (label, total, afterMs = 0) => {
       if (json || quiet) return { update: () => {}, above: (say) => say(), stop: () => {} }

@@ -1,4 +1,4 @@
-/** JSON whose whole numbers keep every digit of the source: beyond 2^53 they become bigints, as Parquet's int64 is read. */
+/** JSON whose whole numbers keep every digit, read and written: beyond 2^53 they are bigints, as Parquet's int64 is read. */
 
 /** A string, or a number; strings come first, so that digits within them are left alone. */
 const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
@@ -27,4 +27,13 @@ export function parseExactJson(text: string): unknown {
   return JSON.parse(marked, (_, value: unknown) =>
     typeof value === 'string' && value.startsWith(mark) ? BigInt(value.slice(mark.length)) : value,
   )
+}
+
+/** As JSON.stringify, with bigints as whole numbers of all their digits. */
+export function formatExactJson(value: unknown): string {
+  let mark = ''
+  const marked = (_: string, item: unknown): unknown => (typeof item === 'bigint' ? `${mark}${item}` : item)
+  const plain = JSON.stringify(value, marked)
+  mark = markOutside(plain)
+  return JSON.stringify(value, marked).replaceAll(new RegExp(`"${mark}(-?\\d+)"`, 'g'), '$1')
 }

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openData } from '../../adapters/compose/data.ts'
 import { readRows } from '../../adapters/rows/read-rows.ts'
 import { toExamples } from '../../src/data/examples.ts'
+import { formatExactJson, parseExactJson } from '../../src/data/exact-json.ts'
 import { parseTemplate } from '../../src/data/template.ts'
 
 let dir = ''
@@ -84,6 +85,12 @@ describe('quotes', () => {
 })
 
 describe('digits', () => {
+  it('are written as they were read', () => {
+    const text = '{"#whole:":"#whole:7","a":[90071992547409931,-12345678901234567890,1,0.5,"90071992547409931","\\"#whole:8\\""],"b":null}'
+    expect(formatExactJson(parseExactJson(text))).toBe(text)
+    expect(formatExactJson(1n)).toBe('1')
+  })
+
   it('of a whole number in JSON Lines all stay, as in Parquet', async () => {
     const long = '12345678901234567890'
     const text = `{"input": "${long} \\" ${long}", "label": ${long}, "deep": {"ids": [-9007199254740993, 1e3, 0.1, 7], "#whole:1": 90071992547409931}}\n`

@@ -97,6 +97,29 @@ describe('run of rows, fields and packs', () => {
     })
   })
 
+  it.each([
+    ['standard input', '-'],
+    ['JSON Lines', join(dir, 'digits.jsonl')],
+  ])('keeps every digit of numbers, in texts and in --json: %s', async (_, file) => {
+    const row = '{"what":9007199254740993,"input":"a lovely film","id":-12345678901234567891}'
+    if (file !== '-') writeFileSync(file, row)
+    const { stdout } = await cli.run(['run', pair, '--file', file, ...model, '--json'], { stdin: row })
+    expect(stdout).toContain(`"text":"9007199254740993 : a lovely film","fields":${row}`)
+  })
+
+  it('answers rows of Parquet with whole numbers of 64 bits, in JSON too', async () => {
+    const sentence = join(dir, 'sentence')
+    cpSync(sentiment, sentence, { recursive: true })
+    const manifest = join(sentence, 'soft_prompt.json')
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace('{input}', '{sentence} {label}'))
+    const { stdout } = await cli.run(['run', sentence, '--file', join(root, 'test/fixtures/rows/sample.parquet'), ...model, '--json'])
+    expect(JSON.parse(stdout)).toMatchObject([
+      { text: 'a fine film 1', fields: { sentence: 'a fine film', label: 1, idx: 0 } },
+      { text: 'größer als «all» 電影 0' },
+      { text: 'dull 0' },
+    ])
+  })
+
   it('answers a text file line by line, and names the row that lacks a field', async () => {
     writeFileSync(join(dir, 'texts.txt'), 'a lovely film\n\nan awful bore\n')
     const { stdout } = await cli.run(['run', sentiment, '--file', join(dir, 'texts.txt'), ...model])

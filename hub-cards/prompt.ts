@@ -242,7 +242,7 @@ Drift: relative RMS difference of the values in the fingerprint from those it wa
 <!-- soft-prompts:limits -->
 ## Limits
 
-- It works with {{ base }}{% if base_revision %} (trained on revision {{ base_revision }}){% endif %} only: a prompt is made of that model's own embedding space{% if fingerprint %} ({{ fingerprint }}){% endif %}, of width {{ width }}.
+- It works with {{ base }}{% if base_revision %} (trained on revision {{ base_revision }}){% endif %} only: a prompt is made of that model's own embedding space{% if fingerprint %} ({{ fingerprint }}){% else %}, of width {{ width }}{% endif %}.
 {% if fingerprint %}
 - \`soft-prompts verify --model\` tells whether a model is that one.
 {% endif %}

@@ -73,7 +73,7 @@ function copyOf(prompt: Tensor<'F32'> | undefined, length: number, width: number
   throw new ConfigError(
     'init-shape',
     `The prompt to begin from is [${shape.join(', ')}], this run needs [${length}, ${width}]. Set the length to ${shape[0] ?? length}, or take another prompt.`,
-    { facts: { shape, expected: [length, width] } },
+    { facts: { shape, expected: [length, width], options: ['length', 'init'] } },
   )
 }
 

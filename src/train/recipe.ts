@@ -122,7 +122,7 @@ export function makeRecipe(choices: Readonly<Record<string, unknown>> = {}): Tra
     const wanted = check(value)
     if (wanted !== undefined) {
       throw new ConfigError('recipe-value', `The recipe's ${name} must be ${wanted}, got ${JSON.stringify(value)}.`, {
-        facts: { name, got: value },
+        facts: { name, got: value, options: [name] },
       })
     }
     if (value !== undefined) recipe[name] = value

@@ -81,7 +81,8 @@ describe('recipe', () => {
     [{ stepz: 3 }, 'recipe-unknown'],
     [{ toString: 3 }, 'recipe-unknown'],
   ])('refuses %j', (choices, code) => {
-    expect(() => makeRecipe(choices)).toThrow(expect.objectContaining({ code }))
+    const options = code === 'recipe-value' ? { options: Object.keys(choices) } : {}
+    expect(() => makeRecipe(choices)).toThrow(expect.objectContaining({ code, facts: expect.objectContaining(options) }))
   })
 
   it('schedules rise over the warm-up and fall to almost nothing', () => {

@@ -5,7 +5,7 @@ import { runIfMain } from './cli/bin.ts'
 import { command, type Command } from './cli/command.ts'
 
 /** Steps that may take a while, or that change something. */
-const STEPS: Readonly<Record<string, string>> = { creating: 'making', sending: 'sending one commit to' }
+const STEPS: Readonly<Record<string, string>> = { creating: 'making', branching: 'making a branch of', sending: 'sending one commit to' }
 
 export const push: Command = command({
   name: 'push',

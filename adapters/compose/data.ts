@@ -5,7 +5,7 @@ import { toExamples, type Example } from '../../src/data/examples.ts'
 import { DEFAULT_TEMPLATE, parseTemplate } from '../../src/data/template.ts'
 import { readRows } from '../rows/read-rows.ts'
 import { sha256 } from '../hub/digest.ts'
-import { fetchDataset, type DatasetOptions } from './open-dataset.ts'
+import { fetchDataset, namedDataset, type DatasetOptions } from './open-dataset.ts'
 
 export interface DataOptions {
   /** Input text with `{field}` names; default `{input}`. */
@@ -33,9 +33,10 @@ export type DataSource = string | DatasetOptions
 /**
  * Reads, fills the template and digests.
  * @throws {DataError} for a bad file, row or label, naming file and line
- * @throws {ConfigError} `dataset-split` | `dataset-config`; {HubError} where the Hub says no
+ * @throws {ConfigError} `dataset-split` | `dataset-config` | `hub-url`; {HubError} where the Hub says no
  */
-export async function openData(source: DataSource, options: ReadDataOptions = {}): Promise<Data> {
+export async function openData(given: DataSource, options: ReadDataOptions = {}): Promise<Data> {
+  const source = typeof given === 'string' ? given : namedDataset(given)
   const { labelMap, keepUnmapped } = options
   const files = typeof source === 'string' ? [source] : await fetchDataset(source)
   const rows = (await Promise.all(files.map(readRows))).flat()

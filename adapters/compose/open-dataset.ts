@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { ConfigError, HubError } from '../../src/errors.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
+import { placeOfAddress } from '../hub/named-place.ts'
 import { filesBelow } from '../disk/read.ts'
 import type { RemoteFile } from '../hub/remote.ts'
 import { fetchSnapshot, type SnapshotOptions } from '../hub/snapshot.ts'
@@ -9,7 +10,7 @@ import { fetchSnapshot, type SnapshotOptions } from '../hub/snapshot.ts'
 export interface DatasetOptions extends Partial<
   Pick<SnapshotOptions, 'hubUrl' | 'token' | 'cacheDir' | 'offline' | 'revision' | 'fetch' | 'signal' | 'onProgress'>
 > {
-  /** `owner/name` */
+  /** `owner/name`, or the address of its page. */
   readonly repo: string
   readonly split: string
   /** Configuration of a dataset that has several: `sst2` of `nyu-mll/glue`. */
@@ -116,6 +117,13 @@ export async function fetchDataset(options: DatasetOptions): Promise<string[]> {
       throw second instanceof HubError ? error : second
     })
   }
+}
+
+/** The data set under its name, where it is given by the address of its page. @throws {ConfigError} `hub-url` */
+export function namedDataset(options: DatasetOptions): DatasetOptions {
+  const place = placeOfAddress(options.repo, options.revision, options.hubUrl, 'dataset')
+  if (place === undefined) return options
+  return { ...options, repo: place.repo, ...(place.revision === undefined ? {} : { revision: place.revision }) }
 }
 
 async function fetchFrom(options: DatasetOptions): Promise<string[]> {

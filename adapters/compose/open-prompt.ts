@@ -3,6 +3,7 @@ import { open, readdir, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { ConfigError, FormatError, UnsupportedError } from '../../src/errors.ts'
 import { parseAdapterConfig, pickled } from '../../src/prompt/adapter-config.ts'
+import { parsePromptId } from '../../src/prompt/prompt-id.ts'
 import { softPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { parseSafetensorsHeader } from '../../src/tensor/safetensors.ts'
 import {
@@ -98,7 +99,9 @@ export async function locatePrompts(path: string, options: OpenPromptOptions = {
   if (!found) {
     throw new FormatError(
       'prompt-missing',
-      `There is no prompt at ${path}: no such folder, .tar.gz bundle or .npy file is there, and it is no Hub id (OWNER/NAME).`,
+      parsePromptId(path) === undefined
+        ? `There is no prompt at ${path}: no such folder, .tar.gz bundle or .npy file is there, and it is no Hub id (OWNER/NAME).`
+        : `There is no prompt at ${path}: no such folder, .tar.gz bundle or .npy file is there. One on the Hub is pulled first: soft-prompts pull ${path} --out DIR.`,
       {
         facts: { path },
       },

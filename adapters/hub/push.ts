@@ -25,7 +25,7 @@ export interface PushFilesOptions extends HubAccess {
   readonly parentCommit?: string
   /** Make the plan and send nothing. */
   readonly dryRun?: boolean
-  readonly onStep?: (step: 'reading' | 'comparing' | 'creating' | 'sending' | 'done') => void
+  readonly onStep?: (step: 'reading' | 'comparing' | 'creating' | 'branching' | 'sending' | 'done') => void
 }
 
 export interface PushOptions extends PushFilesOptions {
@@ -239,8 +239,8 @@ export async function pushFiles(files: PromptFiles, options: PushFilesOptions): 
   let { head } = found
   const created = missing === 'repository'
   if (missing !== undefined && !dryRun) {
-    onStep?.('creating')
-    if (missing === 'repository') await create(options, repo)
+    onStep?.(created ? 'creating' : 'branching')
+    if (created) await create(options, repo)
     if (branch !== 'main') await branchOff(options, repo, branch)
     head = await resolveCommit(options, repo, branch)
   }

@@ -2,12 +2,13 @@
 import { listModels, type ModelEntry } from '@huggingface/hub'
 import { canonicalBase, isHubId, shownBase } from '../../src/prompt/base-name.ts'
 import { askJson, type HubAccess } from './fetch.ts'
+import { placeOfAddress } from './named-place.ts'
 import { listingParameters, viaClient } from './remote.ts'
 
 export interface SearchOptions extends HubAccess {
   /** Words of the name. */
   readonly query?: string
-  /** Hub id of the base model. */
+  /** Hub id of the base model, or the address of its page. */
   readonly base?: string
   readonly owner?: string
   /** Task id, such as text-classification. */
@@ -92,11 +93,12 @@ async function describe(options: SearchOptions, model: Listed): Promise<FoundPro
 
 /**
  * Lists prompts, those changed last first.
- * @throws {HubError}
+ * @throws {HubError}; {ConfigError} `hub-url`
  * @example for (const { repo, score } of await searchPrompts({ base: 'google-t5/t5-small', ...readHubEnvironment() })) …
  */
 export async function searchPrompts(options: SearchOptions): Promise<FoundPrompt[]> {
-  const { query, base, owner, task, limit = LIMIT } = options
+  const { query, owner, task, limit = LIMIT } = options
+  const base = options.base === undefined ? undefined : (placeOfAddress(options.base, undefined, options.hubUrl)?.repo ?? options.base)
   const models = listModels({
     ...listingParameters(options, 'prompts'),
     limit,

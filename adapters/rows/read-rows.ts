@@ -35,7 +35,13 @@ export const holdsRows = (path: string): boolean => path !== '-' && Object.hasOw
 export async function readRows(path: string): Promise<Row[]> {
   const kind = kindOf(path)
   const reader = Object.hasOwn(READERS, kind) ? READERS[kind] : undefined
-  if (kind !== '-' && !existsSync(path)) throw missing(path, 'no such file')
+  if (kind !== '-' && !existsSync(path))
+    throw missing(
+      path,
+      /^https?:\/\//i.test(path)
+        ? 'an address, where a file is needed: download it; a data set of the Hub is named by --dataset'
+        : 'no such file',
+    )
   if (!reader) {
     const known = Object.keys(READERS)
       .filter((ending) => ending !== '-')

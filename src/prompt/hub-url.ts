@@ -13,9 +13,14 @@ export interface HubPlace {
 /** The public Hub's names. */
 const PUBLIC = ['huggingface.co', 'www.huggingface.co', 'hf.co']
 
+export type HubKind = 'model' | 'dataset'
+
+const KINDS: Readonly<Record<HubKind, string>> = { model: 'a model', dataset: 'a data set' }
+/** What stands before the owner of a data set. */
+const DATASETS = 'datasets'
+
 /** What stands at the place of an owner and is none. */
 const OTHERS: Readonly<Record<string, string>> = {
-  datasets: 'a data set',
   spaces: 'a space',
   collections: 'a collection',
   papers: 'a paper',
@@ -39,17 +44,22 @@ function decoded(parts: readonly string[]): string[] | undefined {
 /**
  * The repository that an address names; undefined for a text that is no address.
  * @param hubUrl the Hub in use, whose addresses count besides the public one's
- * @throws {ConfigError} `hub-url` for an address of another place, or of no model
+ * @param kind what the address should name
+ * @throws {ConfigError} `hub-url` for an address of another place, or of another kind
  */
-export function parseHubUrl(text: string, hubUrl = 'https://huggingface.co'): HubPlace | undefined {
+export function parseHubUrl(text: string, hubUrl = 'https://huggingface.co', kind: HubKind = 'model'): HubPlace | undefined {
   const own = new URL(hubUrl)
   const hosts = [...PUBLIC, own.host]
   const bare = hosts.find((host) => text.startsWith(`${host}/`))
   if (bare === undefined && !/^https?:\/\//i.test(text)) return undefined
   const refuse = (what: string): never => {
-    throw new ConfigError('hub-url', `${text} ${what}. Give OWNER/NAME, or the address of its page, as ${own.origin}/OWNER/NAME.`, {
-      facts: { url: text },
-    })
+    throw new ConfigError(
+      'hub-url',
+      `${text} ${what}. Give OWNER/NAME, or the address of its page, as ${own.origin}/${kind === 'dataset' ? `${DATASETS}/` : ''}OWNER/NAME.`,
+      {
+        facts: { url: text },
+      },
+    )
   }
   const address = bare === undefined ? text : `https://${text}`
   const url = URL.canParse(address) ? new URL(address) : refuse('is no address')
@@ -60,9 +70,10 @@ export function parseHubUrl(text: string, hubUrl = 'https://huggingface.co'): Hu
     .slice(url.pathname.startsWith(`${below}/`) ? below.length : 0)
     .split('/')
     .filter(Boolean)
-  const [owner = '', name, page, ...rest] = parts
-  const other = Object.hasOwn(OTHERS, owner) ? OTHERS[owner] : undefined
-  if (other !== undefined) refuse(`is ${other}, not a model`)
+  const named: HubKind = parts[0] === DATASETS ? 'dataset' : 'model'
+  const [owner = '', name, page, ...rest] = named === 'dataset' ? parts.slice(1) : parts
+  const other = Object.hasOwn(OTHERS, owner) ? OTHERS[owner] : named === kind ? undefined : KINDS[named]
+  if (other !== undefined) refuse(`is ${other}, not ${KINDS[kind]}`)
   if (name === undefined) refuse('names no repository')
   const repo = `${owner}/${name}`
   if (page === undefined || !AT_REVISION.has(page) || rest.length === 0) return { repo }

@@ -66,6 +66,13 @@ describe('openPrompt', () => {
     expect(found.prompt.manifest).toEqual({ base: { id: '' } })
   })
 
+  it('says that a prompt on the Hub is pulled first, where it takes none', async () => {
+    await expect(openPrompt('me/nowhere')).rejects.toMatchObject({
+      code: 'prompt-missing',
+      message: expect.stringContaining('soft-prompts pull me/nowhere --out DIR'),
+    })
+  })
+
   it.each<[string, () => Promise<string> | string, string]>([
     ['nothing there', () => at('nowhere'), 'prompt-missing'],
     ['an empty folder', () => mkdtemp(at('empty-')), 'artifact-file-missing'],

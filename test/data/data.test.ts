@@ -64,6 +64,7 @@ describe('readRows', () => {
 
   it('names a file that is not there', async () => {
     await expect(readRows(join(dir, 'none.jsonl'))).rejects.toEqual(code('data-missing', /none\.jsonl/))
+    await expect(readRows('https://huggingface.co/datasets/me/rows')).rejects.toEqual(code('data-missing', /an address.*--dataset/))
   })
 })
 

@@ -40,6 +40,7 @@ describe('search', () => {
     const names = async (options: object): Promise<string[]> => (await searchPrompts({ hubUrl, ...options })).map(({ repo }) => repo)
     expect(await names({})).toEqual(['team/t5-base-sst2', 'me/t5-small-sst2'])
     expect(await names({ base: 'google-t5/t5-small' })).toEqual(['me/t5-small-sst2'])
+    expect(await names({ base: 'https://huggingface.co/google-t5/t5-small' })).toEqual(['me/t5-small-sst2'])
     expect(await names({ owner: 'team', task: 'text-classification' })).toEqual(['team/t5-base-sst2'])
     expect(await names({ query: 'small' })).toEqual(['me/t5-small-sst2'])
     expect(await names({ task: 'translation' })).toEqual([])

@@ -36,6 +36,21 @@ it.each([
 })
 
 it.each([
+  ['https://huggingface.co/datasets/me/rows', { repo: 'me/rows' }],
+  ['hf.co/datasets/me/rows/viewer/sst2/train', { repo: 'me/rows' }],
+  ['https://huggingface.co/datasets/me/rows/tree/v2/data', { repo: 'me/rows', revision: 'v2', folder: 'data' }],
+  ['me/rows', undefined],
+])('%s as a data set', (text, want) => {
+  expect(parseHubUrl(text, undefined, 'dataset')).toEqual(want)
+})
+
+it('a model is no data set', () => {
+  expect(() => parseHubUrl('https://huggingface.co/me/sst2', undefined, 'dataset')).toThrow(
+    /is a model, not a data set\. Give OWNER\/NAME, or .*huggingface\.co\/datasets\/OWNER\/NAME/,
+  )
+})
+
+it.each([
   ['https://example.com/me/sst2', 'not of this Hub (huggingface.co)'],
   ['https://huggingface.co/datasets/me/rows', 'is a data set, not a model'],
   ['https://huggingface.co/spaces/me/app', 'is a space, not a model'],

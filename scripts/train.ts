@@ -27,7 +27,7 @@ const FLAGS = {
   dataset: { kind: 'string', value: 'owner/name', help: 'train on a Hub dataset instead of --data' },
   config: { kind: 'string', value: 'name', help: 'configuration of the dataset, where it has several' },
   split: { kind: 'string', value: 'name', help: 'its split to train on', default: 'train' },
-  devSplit: { kind: 'string', value: 'name', help: 'its split to evaluate on, as validation' },
+  devSplit: { kind: 'string', value: 'name', help: 'split of --dataset to evaluate on, as validation' },
   dev: { kind: 'string', value: 'file', help: 'development rows: the step that does best on them is kept' },
   holdOut: { kind: 'number', value: 'N', help: 'training rows kept apart to evaluate on, where there is no --dev' },
   out: { kind: 'string', value: 'dir', help: 'folder of the artifact and the checkpoint', required: true },
@@ -77,7 +77,7 @@ const FLAGS = {
   seeds: {
     kind: 'number',
     value: 'K',
-    help: 'prompts trained together, of this seed and the next, for an ensemble: one folder each in --out',
+    help: 'prompts trained together, with the seeds from --seed on, for an ensemble: one folder each in --out',
   },
   zLoss: { kind: 'number', value: 'X', help: "weight of T5X's z-loss (default 0; T5X trained with 1e-4)" },
   dropout: { kind: 'number', value: 'X', help: "share of activations dropped at each of T5's places (default 0; the paper's demo: 0.1)" },

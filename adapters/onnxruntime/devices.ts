@@ -49,9 +49,12 @@ export function deviceOf(name: string): Device {
   throw new ConfigError('engine-device', `onnxruntime has no device "${name}". Known: ${known}.`, { facts: { got: name } })
 }
 
+/** What the runtime says to people: not the line of its source and the condition that stand before it. */
+const withoutSource = (message: string): string => message.replace(/^\S+\.(?:cc|h):\d+ [^]*? was false\. ?/, '') || message
+
 /** The one error for a device that does not start. */
 export function deviceFailed(name: string, cause: unknown): UnsupportedError {
-  const why = (cause instanceof Error ? cause.message : String(cause)).trim()
+  const why = withoutSource((cause instanceof Error ? cause.message : String(cause)).trim())
   const message = `onnxruntime's device ${name} does not start. ${deviceOf(name).help} onnxruntime says: ${why}`
   return new UnsupportedError('engine-device-missing', message, { cause, facts: { device: name } })
 }

@@ -20,7 +20,7 @@ export function showResult(out: Output, result: EvaluateResult): void {
   if (result.truncatedInputs > 0) out.note(`warning: ${result.truncatedInputs} inputs were cut to the prompt's limit`)
   if (classes) {
     out.table(
-      ['label', 'precision', 'recall', 'F1', 'rows'],
+      ['label', 'precision, %', 'recall, %', 'F1, %', 'rows'],
       classes.map(({ label, precision, recall, f1, support }) => [
         label,
         percent(precision),

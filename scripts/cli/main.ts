@@ -22,7 +22,7 @@ function number(text: string): number {
 }
 
 const needed = ({ required, requiredUnless }: Flag): string =>
-  required ? ' (required)' : requiredUnless === undefined ? '' : ` (required, but with --${kebab(requiredUnless)})`
+  required ? ' (required)' : requiredUnless === undefined ? '' : ` (required, except with --${kebab(requiredUnless)})`
 
 function option(name: string, flag: Flag): Option {
   const value = flag.kind === 'boolean' ? '' : ` <${flag.value ?? flag.kind}${flag.kind === 'strings' ? '...' : ''}>`

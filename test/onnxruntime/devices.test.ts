@@ -46,6 +46,16 @@ describe('a device that does not start', () => {
     expect(failed).toMatchObject({ name: 'UnsupportedError', code: 'engine-device-missing', message })
   })
 
+  it('webgpu says what the runtime says, without the line of its source, unless it runs', async () => {
+    const failed = await load('webgpu').then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    if (failed === undefined) return
+    expect(failed).toMatchObject({ code: 'engine-device-missing', message: expect.stringMatching(/GPU driver.* onnxruntime says: \w/) })
+    expect((failed as Error).message).not.toMatch(/\.cc:|was false/)
+  })
+
   it('an unknown one names those there are', () => {
     expect(() => createEngine(ort, { device: 'gpu' })).toThrow(
       expect.objectContaining({ code: 'engine-device', message: expect.stringMatching(/cpu, wasm, webgpu, cuda, dml, coreml/) }),

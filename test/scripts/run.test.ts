@@ -152,7 +152,7 @@ describe('eval', () => {
     const given = ['--data', data[0] as string, '--data', renamed, '--target', '', '--target', 'mood']
     const { code, stdout } = await cli.run(['eval', sentiment, ...given, '--predictions', answers, ...model])
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^label +precision +recall +F1 +rows$/m)
+    expect(stdout).toMatch(/^label +precision, % +recall, % +F1, % +rows$/m)
     expect(stdout).toMatch(/^negative +94\.4 +85\.0 +89\.5 +20$/m)
     expect(stdout).toMatch(/^wanted \\ answered +negative +positive$/m)
     const rows = readFileSync(answers, 'utf8')

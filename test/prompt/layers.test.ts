@@ -136,6 +136,9 @@ describe('a model with the same embeddings', () => {
   })
 })
 
+const rounded = (random: () => number): number => random() - 0.5
+const normal = (random: () => number): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+
 describe('a model quantised to 4 bits', () => {
   /** As large as blocks of 32 values make it, whose largest are two deviations. */
   const steps = new Map(
@@ -164,8 +167,6 @@ describe('a model quantised to 4 bits', () => {
     const made = Array.from({ length: 60 }, (_, seed) => compare(quantised(errors(createRandom(seed).uniform))))
     return (await Promise.all(made)).map(({ answer }) => answer)
   }
-  const rounded = (random: () => number): number => random() - 0.5
-  const normal = (random: () => number): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
 
   it('by rounding: the same', async () => {
     expect(new Set(await answersOf((random) => () => rounded(random)))).toEqual(new Set(['quantised']))
@@ -191,7 +192,7 @@ describe('a model quantised to 4 bits', () => {
   })
 
   it('with values that are none: another', async () => {
-    const [one] = facts.layers!.weights.filter(({ name }) => name.endsWith('.q.weight'))
+    const one = facts.layers!.weights.find(({ name }) => name.endsWith('.q.weight'))
     expect((await compare(quantised((name) => (name === one?.name ? Number.NaN : 0)))).answer).toBe('other')
   })
 })

@@ -200,7 +200,7 @@ export async function pullPromptFiles(options: PullFilesOptions): Promise<Pulled
   const { value } = await hub.json(`${hubUrl}/api/models/${repo}/revision/${encodeURIComponent(revision)}?expand=sha`)
   const commit = isObject(value) ? hexIn(value['sha']) : ''
   if (!/^[0-9a-f]{40}$/.test(commit)) throw new HubError('hub-answer', `${shownUrl(hubUrl)} names no commit for ${repo} at "${revision}".`)
-  const listed = filesIn(await list(hub, hubUrl, repo, commit), folder)
+  const listed = filesIn(await list(hub, hubUrl, repo, commit), folder, repo)
   const chosen = selectPromptFiles(listed, options.repo).filter(({ path }) => !skip(path))
   const read = chosen.map(async (file) => {
     const url = `${hubUrl}/${repo}/resolve/${commit}/${file.file.path.split('/').map(encodeURIComponent).join('/')}`

@@ -84,10 +84,20 @@ function noPrompt(files: readonly SizedPath[], missing: readonly string[], where
   )
 }
 
-/** The files below a folder, named from there; all where none is asked for. */
-export function filesIn<T extends SizedPath>(files: readonly T[], folder: string | undefined): (T & { readonly file: T })[] {
+/**
+ * The files below a folder, named from there; all where none is asked for.
+ * @throws {HubError} `hub-not-a-prompt` for a folder that is not there, naming those with prompts
+ */
+export function filesIn<T extends SizedPath>(files: readonly T[], folder: string | undefined, repo: string): (T & { readonly file: T })[] {
   const start = folder === undefined ? '' : `${folder}/`
-  return files.flatMap((file) => (file.path.startsWith(start) ? [{ ...file, path: file.path.slice(start.length), file }] : []))
+  const found = files.flatMap((file) => (file.path.startsWith(start) ? [{ ...file, path: file.path.slice(start.length), file }] : []))
+  if (folder === undefined || found.length > 0) return found
+  const folders = foldersOf(files.map(({ path }) => path)).toSorted()
+  throw new HubError(
+    'hub-not-a-prompt',
+    `${repo} has no folder ${quoted(folder, 100)}; ${folders.length > 0 ? `it has prompts in ${named(folders)}` : 'none of its folders holds a prompt'}.`,
+    { facts: { folders } },
+  )
 }
 
 /**

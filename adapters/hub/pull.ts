@@ -66,7 +66,7 @@ export async function pullPrompt(options: PullOptions): Promise<Pulled> {
   const { folder } = options
   if (folder !== undefined) checkFolder(folder, options)
   const name = folder === undefined ? options.repo : `${options.repo}#${folder}`
-  const select: SnapshotOptions['select'] = (all) => selectPromptFiles(filesIn(all, folder), name).map(({ file }) => file)
+  const select: SnapshotOptions['select'] = (all) => selectPromptFiles(filesIn(all, folder, options.repo), name).map(({ file }) => file)
   const fetch = (revision: string, offline: boolean): Promise<Snapshot> => fetchSnapshot({ ...options, revision, offline, select })
   const snapshot = options.frozen ? await fetchFrozen(options, fetch) : await fetch(options.revision ?? 'main', options.offline ?? false)
   const dir = folder === undefined ? snapshot.dir : join(snapshot.dir, folder)

@@ -43,9 +43,12 @@ describe('prompts in folders', () => {
     expect((await openPromptAs(topic)).prompt.embeddings.shape).toEqual([5, 16])
     // Both are in one snapshot now, each still by itself.
     expect((await pullRepository({ repo: 'me/prompts#mood', ...access, offline: true })).downloadedBytes).toBe(0)
-    await expect(pullRepository({ repo: 'me/prompts#other', ...access })).rejects.toEqual(
-      expect.objectContaining({ code: 'hub-not-a-prompt' }),
-    )
+    const missing = expect.objectContaining({
+      code: 'hub-not-a-prompt',
+      message: 'me/prompts has no folder "other"; it has prompts in deep/topic, mood.',
+    })
+    await expect(pullRepository({ repo: 'me/prompts#other', ...access })).rejects.toEqual(missing)
+    await expect(pullPromptFiles({ repo: 'me/prompts#other', hubUrl })).rejects.toEqual(missing)
   })
 
   it('are taken by pages too', async () => {

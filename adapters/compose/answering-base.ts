@@ -14,7 +14,7 @@ import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { checkBase } from './base-model.ts'
 import { checkOnnxBase } from './onnx-base.ts'
 import { chooseOnnx, listOnnx, pathsOf, type OnnxFiles } from './onnx-files.ts'
-import type { LayerCounts } from './onnx-fingerprint.ts'
+import type { LayerConfig } from './onnx-fingerprint.ts'
 import { openBase, type BaseOptions } from './open-base.ts'
 import { chosenDevice, openEngine, openOnnxRuntime, type OpenEngineOptions } from './open-engine.ts'
 
@@ -128,7 +128,7 @@ async function fromOnnx(files: OnnxFiles, prompts: readonly NamedPrompt[], optio
       dir,
       paths.encoder,
       paths.decoder,
-      json as LayerCounts,
+      json as LayerConfig,
       Object.fromEntries(prompts.map(({ name, prompt }) => [name, prompt])),
     ),
     openOnnxRuntime(),

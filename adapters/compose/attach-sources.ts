@@ -2,17 +2,18 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { ConfigError } from '../../src/errors.ts'
+import { onnxFile } from '../../src/onnx/model-files.ts'
 import type { PromptBank } from '../../src/prompt/bank.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import type { ModelSource } from '../onnxruntime/source.ts'
 import type { Attachment, AttachOptions } from '../transformers/attach.ts'
-import { decoderFile, encoderFile, variantsOf } from '../transformers/load.ts'
+import { variantsOf } from '../transformers/load.ts'
 import { attachOpened, dtypesOf, isAttached, isBank, type AttachTarget, type EncoderOptions } from './attach-prompts.ts'
 import { commonBase } from './load-prompted.ts'
 import { exists } from '../disk/read.ts'
 import { checkOnnxBase } from './onnx-base.ts'
 import { listOnnx } from './onnx-files.ts'
-import type { LayerCounts } from './onnx-fingerprint.ts'
+import type { LayerConfig } from './onnx-fingerprint.ts'
 import { hubOf, openSources, type PromptSources, type SourceOptions } from './open-sources.ts'
 import { findOrExportOnnx } from './own-export.ts'
 
@@ -49,8 +50,8 @@ export async function attachPrompts(
       : await checkOnnxBase(
           root,
           encoder,
-          join(dirname(encoder), decoderFile(dtypesOf(target).decoder)),
-          JSON.parse(config) as LayerCounts,
+          join(dirname(encoder), onnxFile('decoder_model_merged', dtypesOf(target).decoder)),
+          JSON.parse(config) as LayerConfig,
           opened,
         )
   const made = await attachOpened(target, bank, { ...options, encoder })
@@ -84,7 +85,7 @@ async function findEncoder(
   const variants = variantsOf({ encoder_model: dtypes.encoder, decoder_model_merged: dtypes.decoder })
   const { dir, notes } = await findOrExportOnnx(named, variants, hubOf(options))
   const folder = (await listOnnx(dir))?.subfolder ?? 'onnx'
-  return { encoder: join(dir, folder, encoderFile(dtypes.encoder)), root: dir, notes }
+  return { encoder: join(dir, folder, onnxFile('encoder_model', dtypes.encoder)), root: dir, notes }
 }
 
 /** The model's folder of an encoder file: the one that it lies in, or one up. */

@@ -3,10 +3,11 @@ import { createPromptBank } from '../../src/prompt/bank.ts'
 import { canonicalBase } from '../../src/prompt/base-name.ts'
 import { isSoftPrompt, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { ConfigError } from '../../src/errors.ts'
+import { onnxFile } from '../../src/onnx/model-files.ts'
 import type { PromptBank } from '../../src/prompt/bank.ts'
 import { mendStockTokenizer } from '../tokenizer/stock.ts'
 import { attachSession, type Attachment, type AttachOptions } from '../transformers/attach.ts'
-import { encoderFile, fetchModelFile, fetchModelJson, loadStock, type LoadOptions } from '../transformers/load.ts'
+import { fetchModelFile, fetchModelJson, loadStock, type LoadOptions } from '../transformers/load.ts'
 import { promptedPipeline, type PromptedPipeline } from '../transformers/prompted-pipeline.ts'
 import {
   attachOpened,
@@ -20,7 +21,7 @@ import {
 } from './attach-prompts.ts'
 import { isBrowserPrompt, openPrompt, webSha256, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
 import { mirrorOf } from './mirrors.ts'
-import { checkEncoder, type LayerCounts, type OnnxFile } from './onnx-fingerprint.ts'
+import { checkEncoder, type LayerConfig, type OnnxFile } from './onnx-fingerprint.ts'
 import { noPrompt } from './prompt-kind.ts'
 
 export { openPrompt, type BrowserPrompt, type OpenPromptOptions } from './browser-prompt.ts'
@@ -69,7 +70,7 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
       {
         ...inMemory(encoder),
         name: id,
-        config: config as LayerCounts,
+        config: config as LayerConfig,
         decoder: async () => fetchModelFile(id, `onnx/${parts.decoder.file}`).then(inMemory, () => undefined),
         pieces: async () => piecesOf(tokenizer.get_vocab()),
         digest: webSha256,
@@ -105,7 +106,7 @@ export async function attachPrompts(
   const opened = isBank(prompts) ? prompts : await openSources(prompts, options)
   if (options.encoder !== undefined || isAttached(target)) return attachOpened(target, opened, options)
   const values = isBank(opened) ? opened.names.map((name) => opened.get(name)) : Object.values(opened)
-  const encoder = await fetchModelFile(options.base ?? commonBase(values), `onnx/${encoderFile(dtypesOf(target).encoder)}`)
+  const encoder = await fetchModelFile(options.base ?? commonBase(values), `onnx/${onnxFile('encoder_model', dtypesOf(target).encoder)}`)
   return attachOpened(target, opened, { ...options, encoder })
 }
 

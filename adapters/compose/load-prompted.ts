@@ -16,7 +16,7 @@ import { promptedPipeline, type PromptedPipeline } from '../transformers/prompte
 import { openEncoder, sessionOf } from './attach-prompts.ts'
 import { checkOnnxBase } from './onnx-base.ts'
 import { checkStock, listOnnx } from './onnx-files.ts'
-import type { LayerCounts } from './onnx-fingerprint.ts'
+import type { LayerConfig } from './onnx-fingerprint.ts'
 import { hubOf, openSources, type PromptSources, type SourceOptions } from './open-sources.ts'
 import { findOrExportOnnx } from './own-export.ts'
 
@@ -61,7 +61,7 @@ export async function loadPrompted(prompts: PromptSources, options: LoadPrompted
   const encoder = join(dir, subfolder, file)
   try {
     const inexact = mendStockTokenizer(parts.tokenizer)
-    const drift = await checkOnnxBase(dir, encoder, join(dir, subfolder, parts.decoder.file), parts.config as LayerCounts, opened)
+    const drift = await checkOnnxBase(dir, encoder, join(dir, subfolder, parts.decoder.file), parts.config as LayerConfig, opened)
     const session = await openEncoder(parts.runtime, device, parts.config.d_model, bank, { encoder, ...sessionOf(load) })
     const stock = parts.finish(session)
     const attached = attachSession(stock.model, session)

@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } fro
 import { dirname, join } from 'node:path'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { sha256 } from './base-model.ts'
-import { checkEncoder, OWN, type LayerCounts, type OnnxFile } from './onnx-fingerprint.ts'
+import { checkEncoder, OWN, type LayerConfig, type OnnxFile } from './onnx-fingerprint.ts'
 
 /**
  * Compares every prompt that carries a fingerprint with the base in `dir`.
@@ -14,7 +14,7 @@ export async function checkOnnxBase(
   dir: string,
   encoder: string,
   decoder: string,
-  config: LayerCounts,
+  config: LayerConfig,
   prompts: Readonly<Record<string, SoftPrompt>>,
 ): Promise<string[]> {
   const open = new Map<string, number>()

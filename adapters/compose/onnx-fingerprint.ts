@@ -13,7 +13,7 @@ import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 export const OWN = '.own-bytes'
 
 /** What a config.json says of layers. */
-export interface LayerCounts {
+export interface LayerConfig {
   readonly num_layers?: number
   readonly num_decoder_layers?: number
 }
@@ -31,7 +31,7 @@ export interface EncoderFile extends OnnxFile {
   readonly name: string
   /** The decoder that it is used with, opened where a fingerprint holds layers. */
   decoder?(): Promise<OnnxFile | undefined>
-  readonly config: LayerCounts
+  readonly config: LayerConfig
   /** The tokenizer's pieces by id. */
   pieces(): Promise<readonly string[]>
   readonly digest: Digest

@@ -1,7 +1,7 @@
 /** Loads a stock transformers.js pipeline from a local folder, and finds the encoder file that it chose. */
 import type { PreTrainedModel, ProgressCallback, Text2TextGenerationPipeline } from '@huggingface/transformers'
 import { ConfigError } from '../../src/errors.ts'
-import { DTYPE_SUFFIX } from '../../src/onnx/model-files.ts'
+import { DTYPE_SUFFIX, onnxFile } from '../../src/onnx/model-files.ts'
 import { partsOf } from './attach.ts'
 
 export interface LoadOptions {
@@ -89,7 +89,7 @@ export async function loadStock(dir: string, options: LoadOptions, access: LoadA
   }
   const ownDecoder = async (): Promise<StockSession> => {
     const chosen = { dtype: dtypeOf(DECODER, options.dtype, custom?.dtype, 'cpu'), device: 'cpu' }
-    return Object.assign((await openDecoder?.(decoderFile(chosen.dtype))) as object, { config: chosen })
+    return Object.assign((await openDecoder?.(onnxFile(DECODER, chosen.dtype))) as object, { config: chosen })
   }
   const onCpu = !remote && (options.device ?? custom?.device ?? 'cpu') === 'cpu'
   const decoder = openDecoder && onCpu ? await ownDecoder() : await stockDecoder()
@@ -102,8 +102,8 @@ export async function loadStock(dir: string, options: LoadOptions, access: LoadA
     config,
     tokenizer,
     runtime: { InferenceSession: decoder.constructor },
-    encoder: { file: encoderFile(dtype), dtype, device },
-    decoder: { file: decoderFile(decoder.config.dtype) },
+    encoder: { file: onnxFile(ENCODER, dtype), dtype, device },
+    decoder: { file: onnxFile(DECODER, decoder.config.dtype) },
     finish: (encoder) => {
       const sessions = { model: Object.assign(encoder, { config: { dtype, device } }), decoder_model_merged: decoder }
       const model = new Model(config, sessions, generation === undefined ? {} : { generation_config: generation })
@@ -125,11 +125,6 @@ function dtypeOf(file: string, given: LoadOptions['dtype'], configured: LoadOpti
   const asked = of(given) === 'auto' ? of(configured) : of(given)
   return asked !== undefined && asked in DTYPE_SUFFIX ? asked : device === 'wasm' ? 'q8' : 'fp32'
 }
-
-/** The encoder's file name in a dtype. */
-export const encoderFile = (dtype: string): string => `${ENCODER}${DTYPE_SUFFIX[dtype] ?? ''}.onnx`
-/** The merged decoder's file name in a dtype. */
-export const decoderFile = (dtype: string): string => `${DECODER}${DTYPE_SUFFIX[dtype] ?? ''}.onnx`
 
 /** Endings of the encoder's and the merged decoder's file names for a dtype option. */
 export function variantsOf(dtype: LoadOptions['dtype']): readonly string[] {

@@ -1,5 +1,5 @@
 /** What tells one base model from another of the same shape: a few values of the embedding, the final norm and every layer, layer counts and the tokenizer's pieces. */
-import { formatBase64, parseBase64 } from '../tensor/base64.ts'
+import { formatBase64, parseBase64Floats } from '../tensor/base64.ts'
 import { compareLayers, probeLayers, type LayerComparison, type LayerFacts } from './layers.ts'
 import type { Fingerprint } from './manifest.ts'
 
@@ -53,11 +53,6 @@ function columnsOf(rows: Float32Array, width: number, columns: number): Float32A
 }
 
 const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-/** Floats of base64; a last, incomplete one is left out. */
-const floatsOf = (text: string): Float32Array => {
-  const bytes = parseBase64(text)
-  return new Float32Array(bytes.buffer, 0, Math.floor(bytes.length / 4))
-}
 
 /** Canonical: the JSON array of the pieces in id order, never the bytes of a tokenizer file. */
 const digestOf = (pieces: readonly string[], digest: Digest): string | Promise<string> =>
@@ -116,7 +111,8 @@ export async function compareFingerprint(expected: Fingerprint, facts: ModelFact
   ]
   if (shapes.includes(true)) return { answer: 'other', drift: Number.NaN, reasons }
 
-  const norm = expected.finalNorm === undefined || !facts.finalNorm ? undefined : near(floatsOf(expected.finalNorm), facts.finalNorm)
+  const norm =
+    expected.finalNorm === undefined || !facts.finalNorm ? undefined : near(parseBase64Floats(expected.finalNorm), facts.finalNorm)
   const probe = compareProbe(expected, table)
   if (norm && !norm.within) reasons.push(`the encoder's final norm differs (relative ${norm.drift.toPrecision(2)})`)
   if (!probe.within) reasons.push(`the embedding rows differ (relative ${probe.drift.toPrecision(2)})`)
@@ -151,7 +147,7 @@ interface Nearness {
 
 function compareProbe({ probe }: Fingerprint, table: EmbeddingTable): Nearness {
   if (!probe) return { drift: 0, within: true }
-  const wanted = floatsOf(probe.rows)
+  const wanted = parseBase64Floats(probe.rows)
   const columns = wanted.length / probe.ids.length
   if (!Number.isInteger(columns) || columns < 1 || columns > table.width || probe.ids.some((id) => id >= table.vocabSize)) {
     return { drift: Number.NaN, within: false }

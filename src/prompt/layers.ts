@@ -1,5 +1,5 @@
 /** A model's layers in its fingerprint: a few values of every weight, at places that follow from the weight's name, however a file lays it out. */
-import { formatBase64, parseBase64 } from '../tensor/base64.ts'
+import { formatBase64, parseBase64Floats } from '../tensor/base64.ts'
 import { fromBF16, fromF16, toBF16, toF16 } from '../tensor/half.ts'
 
 /** One weight of a model's layers, wherever its values lie. */
@@ -115,7 +115,7 @@ export interface LayerComparison {
 
 /** Holds the weights that a model's files show against a fingerprint's. */
 export function compareLayers(probe: LayerProbe, counts: LayerCounts, facts: LayerFacts): LayerComparison {
-  const wanted = floatsOf(probe.values)
+  const wanted = parseBase64Floats(probe.values)
   const nothing = { drift: Number.NaN, exact: false, unseen: [] }
   const fits = counts.encoderLayers > 0 && counts.decoderLayers > 0 && wanted.length === countNames(counts, probe) * probe.each
   if (wanted.length === 0 || !fits) {
@@ -172,11 +172,6 @@ function unseenWords(names: readonly string[], unseen: readonly string[], whole:
     const why = whole ? ', as the checkpoint lacks them' : ''
     return [`${missing.length} of ${all} weights of the ${side} were not compared (${missing[0]}${missing.length > 1 ? ', …' : ''})${why}`]
   })
-}
-
-const floatsOf = (text: string): Float32Array => {
-  const bytes = parseBase64(text)
-  return new Float32Array(bytes.buffer, 0, Math.floor(bytes.length / 4))
 }
 
 /** F16 halves a word's precision to 11 bits and ends at steps of 2^-24; converters lift what is smaller to 10^-7. */

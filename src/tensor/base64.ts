@@ -18,3 +18,9 @@ export function parseBase64(text: string): Uint8Array<ArrayBuffer> {
   }
   return Uint8Array.from(decoded, (character) => character.charCodeAt(0))
 }
+
+/** Base64 to the F32 values (little-endian) it holds; an incomplete last one is left out. @throws {FormatError} `base64` */
+export function parseBase64Floats(text: string): Float32Array {
+  const bytes = parseBase64(text)
+  return new Float32Array(bytes.buffer, 0, Math.floor(bytes.length / 4))
+}

@@ -66,6 +66,7 @@ export const evaluate: Command = command({
       labelMap,
       labels,
       generate,
+      bare,
       model,
       dtype,
       beams,
@@ -91,7 +92,7 @@ export const evaluate: Command = command({
       prompts,
       onDownload: download.onProgress,
       onNote: (note) => out.note(`note: ${note}`),
-      ...said({ engine, device, beams, ensemble, model, dtype, maxNewTokens: maxTokens }),
+      ...said({ engine, device, bare, beams, ensemble, model, dtype, maxNewTokens: maxTokens }),
       ...(generate ? { labels: false } : labels ? { labels } : {}),
       ...(alone
         ? {}

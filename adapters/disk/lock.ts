@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
-import { rm, stat, utimes } from 'node:fs/promises'
+import { lstat, rm, stat, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DiskError } from '../../src/errors.ts'
@@ -67,9 +67,11 @@ function take(path: string, text: string): boolean {
 async function isDead(path: string): Promise<boolean> {
   try {
     const holder = await holderOf(path)
-    const { mtimeMs } = await stat(path)
-    if (holder && isHere(holder)) return isGone(holder, mtimeMs)
-    return Date.now() - mtimeMs > (holder ? STALE_MS : NAMELESS_MS)
+    // A link is no lock of ours, and may lead nowhere.
+    const { mtimeMs } = await lstat(path)
+    // Of the future where a clock was set back: nobody waits for that.
+    if (holder === undefined) return Math.abs(Date.now() - mtimeMs) > NAMELESS_MS
+    return isHere(holder) ? isGone(holder, mtimeMs) : Date.now() - mtimeMs > STALE_MS
   } catch (error) {
     if (isMissing(error)) return false
     throw error

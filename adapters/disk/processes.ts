@@ -30,9 +30,19 @@ function proc<T>(read: () => T): T | undefined {
   }
 }
 
-/** When a process of this space began, in ticks since the boot; the name before it may hold blanks and brackets. */
-const startOf = (pid: number | 'self'): string | undefined =>
-  proc(() => Number(readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ')[19]).toString(36))
+interface Life {
+  /** Ticks since the boot. */
+  readonly start: string
+  /** Its number is kept until somebody asks how it ended, which in a container without an init nobody may ever do. */
+  readonly isEnded: boolean
+}
+
+/** A process of this space; the name that stands before its fields may hold blanks and brackets. */
+const lifeOf = (pid: number | 'self'): Life | undefined =>
+  proc(() => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? []
+    return { start: Number(fields[19]).toString(36), isEnded: /^[ZX]$/.test(fields[0] ?? '') }
+  })
 
 const spaceOf = (): string | undefined =>
   proc(() => {
@@ -49,7 +59,7 @@ let known: Process | undefined
 export function thisProcess(): Process {
   if (known) return known
   const space = spaceOf()
-  const start = space === undefined ? undefined : startOf('self')
+  const start = space === undefined ? undefined : lifeOf('self')?.start
   known = {
     pid: process.pid,
     host: hostname().replace(/\W/g, '_').slice(-HOST_LETTERS),
@@ -79,8 +89,8 @@ export function isGone(other: Process, seenMs: number = Infinity, us: Process = 
   }
   // Its number may have been given to another since.
   if (space === undefined) return seenMs < Date.now() - 1000 * uptime()
-  const now = startOf(pid)
-  return now !== undefined && now !== start
+  const now = lifeOf(pid)
+  return now !== undefined && (now.start !== start || now.isEnded)
 }
 
 /** `MACHINE-PID-START-SPACE`, in letters that any file may have in its name. */

@@ -1,9 +1,9 @@
 /** Locks of processes that died are taken over, by no more than one; those of living ones never, and who lost one to another machine writes no more. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, utimes, writeFile } from 'node:fs/promises'
+import { readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest'
 import { inTurn, tryLock, withLock } from '../../adapters/disk/lock.ts'
 import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
 import { compileProgram, type Program } from '../program.ts'
@@ -80,6 +80,35 @@ it('waits for one that has not written its name yet, not for one that never will
   await writeFile(path, `${formatProcess(thisProcess())}\n`)
   expect(await waiting).toBeUndefined()
   await writeFile(path, '')
+  expect(await tryLock(path)).toBeDefined()
+})
+
+it.each(['', 'half-a-na'])(
+  'takes one that names nobody (%j), though a clock was set back since, or that is a link to nowhere',
+  async (text) => {
+    const dir = await folder()
+    const [path, link] = [join(dir, 'lock'), join(dir, 'link')]
+    await writeFile(path, text)
+    await utimes(path, new Date(), new Date(Date.now() + 3_600_000))
+    expect(await tryLock(path)).toBeDefined()
+    await symlink(join(dir, 'nowhere'), link)
+    expect(await tryLock(link)).toBeDefined()
+    expect(await readdir(dir)).toEqual(['link', 'lock'])
+  },
+)
+
+it.runIf(process.platform === 'linux')('takes it from a process that has ended, though nobody has asked how', async () => {
+  const path = join(await folder(), 'lock')
+  // A parent that never asks: what it started stays in the table of processes.
+  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  onTestFinished(() => void parent.kill('SIGKILL'))
+  const pid = Number(String((await once(parent.stdout, 'data'))[0]))
+  const fields = await vi.waitFor(async () => {
+    const all = (await readFile(`/proc/${pid}/stat`, 'latin1')).split(') ').at(-1)?.split(' ') ?? []
+    expect(all[0]).toBe('Z')
+    return all
+  }, 10_000)
+  await writeFile(path, `${formatProcess({ ...thisProcess(), pid, start: Number(fields[19]).toString(36) })} abc\n`)
   expect(await tryLock(path)).toBeDefined()
 })
 

@@ -4,7 +4,7 @@
  */
 import { HubError } from '../../src/errors.ts'
 import { bearer, refusedError, shownUrl } from './errors.ts'
-import { checkRemotePath, checkRepoId, filesIn, promptFileLimit, selectPromptFiles } from './files.ts'
+import { checkListedPath, checkRemotePath, checkRepoId, filesIn, promptFileLimit, selectPromptFiles } from './files.ts'
 
 export interface PullFilesOptions {
   readonly repo: string
@@ -166,7 +166,7 @@ function parseEntry(entry: unknown, where: string): Listed | undefined {
     typeof path === 'string' &&
     Number.isSafeInteger(size) &&
     (sha256 === undefined ? /^[0-9a-f]{40}$/.test(hexIn(oid)) : /^[0-9a-f]{64}$/.test(sha256))
-  if (isSound) return { path: checkRemotePath(path), size: size as number, oid: hexIn(oid), ...(sha256 === undefined ? {} : { sha256 }) }
+  if (isSound) return { path: checkListedPath(path), size: size as number, oid: hexIn(oid), ...(sha256 === undefined ? {} : { sha256 }) }
   throw new HubError('hub-answer', `${where} lists a file without a usable name, size or digest.`)
 }
 
@@ -202,6 +202,7 @@ export async function pullPromptFiles(options: PullFilesOptions): Promise<Pulled
   if (!/^[0-9a-f]{40}$/.test(commit)) throw new HubError('hub-answer', `${shownUrl(hubUrl)} names no commit for ${repo} at "${revision}".`)
   const listed = filesIn(await list(hub, hubUrl, repo, commit), folder, repo)
   const chosen = selectPromptFiles(listed, options.repo).filter(({ path }) => !skip(path))
+  for (const { file } of chosen) checkRemotePath(file.path)
   const read = chosen.map(async (file) => {
     const url = `${hubUrl}/${repo}/resolve/${commit}/${file.file.path.split('/').map(encodeURIComponent).join('/')}`
     const bytes = await hub.bytes(url, Math.min(file.size, promptFileLimit(file.path) ?? 0))

@@ -10,7 +10,7 @@ import { HubError } from '../../src/errors.ts'
 import { readText } from '../disk/read.ts'
 import { putFile, writeAtomic } from '../disk/replace.ts'
 import { clearAbandoned, unfinishedName } from '../disk/unfinished.ts'
-import { checkRemotePath, checkRevision } from './files.ts'
+import { checkListedPath, checkRemotePath, checkRevision } from './files.ts'
 import { isCommit, type Digest, type RemoteFile, type RepoRef } from './remote.ts'
 
 export interface RepoCache {
@@ -99,7 +99,7 @@ export async function readListing(cache: RepoCache, commit: string): Promise<Rem
   try {
     const files = JSON.parse((await readText(listingPath(cache, commit))) ?? 'null') as RemoteFile[] | null
     if (!Array.isArray(files) || !files.every(isListed)) return undefined
-    return files.map((file) => ({ ...file, path: checkRemotePath(file.path) }))
+    return files.map((file) => ({ ...file, path: checkListedPath(file.path) }))
   } catch {
     return undefined // not ours, or spoilt: the Hub is asked again
   }
@@ -109,16 +109,16 @@ export async function writeListing(cache: RepoCache, commit: string, files: read
   await writeAtomic(listingPath(cache, commit), JSON.stringify(files), { beside: unfinishedPath(cache) })
 }
 
-/** Where a file of a snapshot lies. */
+/** Where a file of a snapshot lies. @throws {HubError} `hub-unsafe-path` where that is not below it */
 export const filePath = (cache: RepoCache, commit: string, path: string): string =>
-  join(snapshotPath(cache, commit), ...checkRemotePath(path).split('/'))
+  join(snapshotPath(cache, commit), ...checkListedPath(path).split('/'))
 
 /** What a snapshot's link to its blob holds. */
 export const linkTarget = (cache: RepoCache, path: string, digest: Digest): string => relative(dirname(path), blobPath(cache, digest))
 
 /** Puts a link to the blob into the snapshot; replaces what is there in one step. Copies where links are not allowed (Windows). */
 export async function linkSnapshot(cache: RepoCache, commit: string, file: RemoteFile): Promise<void> {
-  const path = filePath(cache, commit, file.path)
+  const path = filePath(cache, commit, checkRemotePath(file.path))
   const target = linkTarget(cache, path, file.digest)
   await checkFolders(cache, dirname(path))
   if ((await readlink(path).catch(() => undefined)) === target) return

@@ -114,24 +114,40 @@ export function checkRepoId(repo: string): string {
 
 /** Letters of a part of a path: file systems take 255 bytes. */
 const PART_BYTES = 255
+/** Letters of a path. */
+const PATH_LETTERS = 1024
 
-/** Whether a path stays below the folder it is written to. */
-function isSafe(path: string): boolean {
+/** Whether a path leads from a folder to something below it. */
+const isBelow = (path: string): boolean =>
+  path.length <= PATH_LETTERS && !path.includes('\0') && path.split('/').every((part) => !['', '.', '..'].includes(part))
+
+/** Whether a path stays below the folder it is written to, on every system. */
+const isSafe = (path: string): boolean =>
   // oxlint-disable-next-line no-control-regex -- control characters are what is refused
-  if (path.length > 1024 || /[\\\u0000-\u001f:]/.test(path)) return false
-  return path.split('/').every((part) => !['', '.', '..'].includes(part) && new TextEncoder().encode(part).length <= PART_BYTES)
+  isBelow(path) && !/[\\\u0000-\u001f:]/.test(path) && path.split('/').every((part) => new TextEncoder().encode(part).length <= PART_BYTES)
+
+const unsafe = (path: string): HubError =>
+  new HubError(
+    'hub-unsafe-path',
+    `The repository lists a file named ${quoted(path, 100)}, which is not safe to write; nothing was written.`,
+  )
+
+/**
+ * A path from a listing: what no git holds makes the whole list a lie. Any other name may stand there as long as nobody wants the file.
+ * @throws {HubError} `hub-unsafe-path`
+ */
+export function checkListedPath(path: string): string {
+  if (isBelow(path)) return path
+  throw unsafe(path)
 }
 
 /**
- * A path from a listing, before it touches the disk.
+ * A path before it touches the disk.
  * @throws {HubError} `hub-unsafe-path`
  */
 export function checkRemotePath(path: string): string {
   if (isSafe(path)) return path
-  throw new HubError(
-    'hub-unsafe-path',
-    `The repository lists a file named ${quoted(path, 100)}, which is not safe to write; nothing was written.`,
-  )
+  throw unsafe(path)
 }
 
 /**
@@ -148,6 +164,7 @@ export function checkRevision(revision: string): string {
  * @throws {HubError} `hub-unsafe-path`
  */
 export function checkNames(listed: readonly SizedPath[], chosen: readonly SizedPath[], where: string): void {
+  for (const { path } of chosen) checkRemotePath(path)
   const files = new Set(listed.map(({ path }) => path))
   const below = listed.find(({ path }) => [...path.matchAll(/\//g)].some(({ index }) => files.has(path.slice(0, index))))
   const words = findNameConflict(chosen.map(({ path }) => path))?.words ?? (below && `${quoted(below.path, 120)} lies below a file`)

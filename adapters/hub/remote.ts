@@ -4,7 +4,7 @@ import { boundedFetch, MOST_ENTRIES, MOST_FILES } from './bounds.ts'
 import type { Digest } from './digest.ts'
 import { quoted, reasonOf, shownUrl } from './errors.ts'
 import { askJson, hubFetch, type HubAccess } from './fetch.ts'
-import { checkRemotePath } from './files.ts'
+import { checkListedPath } from './files.ts'
 import { systemClock } from './retry.ts'
 
 export type { Digest } from './digest.ts'
@@ -77,7 +77,7 @@ function parseEntry(entry: Record<string, unknown>, where: string): RemoteFile {
   const { path, size } = entry
   const digest = digestOf(entry)
   if (typeof path === 'string' && digest !== undefined && typeof size === 'number' && Number.isSafeInteger(size) && size >= 0)
-    return { path: checkRemotePath(path), size, digest }
+    return { path: checkListedPath(path), size, digest }
   const which = typeof path === 'string' ? quoted(path, 100) : 'a file without a name'
   throw new HubError('hub-answer', `${where} gives no usable name, size and digest for ${which}; it does not seem to be a hub.`)
 }

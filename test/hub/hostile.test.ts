@@ -1,8 +1,10 @@
 /** A hub that answers with what no hub says: coded errors, nothing written, no line of ours forged. */
 import { readdir } from 'node:fs/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { pullPromptFiles } from '../../adapters/hub/browser.ts'
 import { pullPrompt } from '../../adapters/hub/pull.ts'
 import { searchPrompts } from '../../adapters/hub/search.ts'
+import { fetchSnapshot } from '../../adapters/hub/snapshot.ts'
 import { commandLine, main } from '../../scripts/cli/main.ts'
 import { pull } from '../../scripts/pull-prompt.ts'
 import { faultProxy, folder, hub, promptFiles, promptFolder, quickClock, readFiles, same, TOKEN } from './helpers.ts'
@@ -11,6 +13,8 @@ import { entriesOf, hostileHub, json, sendFile, store } from './hostile.ts'
 
 const CONFIG = promptFiles().get('adapter_config.json') as Buffer
 const clock = quickClock()
+
+const emptyFiles = (paths: readonly string[]): object[] => paths.map((path) => ({ type: 'file', path, size: 0, oid: 'a'.repeat(40) }))
 
 describe('an entry of a listing', () => {
   const sound = { type: 'file', path: 'README.md', size: 1, oid: 'a'.repeat(40) }
@@ -23,7 +27,8 @@ describe('an entry of a listing', () => {
     [{ ...sound, lfs: { oid: { toString: 1 } } }, 'hub-answer'],
     [{ ...sound, lfs: 'x' }, 'hub-answer'],
     [{ ...sound, path: '../../x' }, 'hub-unsafe-path'],
-    [{ ...sound, path: `runs/${'x'.repeat(300)}` }, 'hub-unsafe-path'],
+    [{ ...sound, path: 'runs//x' }, 'hub-unsafe-path'],
+    [{ ...sound, path: 'x\u0000' }, 'hub-unsafe-path'],
     ['x', 'hub-answer'],
     [null, 'hub-answer'],
   ])('%j ends as %s', async (entry, code) => {
@@ -42,18 +47,31 @@ describe('an entry of a listing', () => {
     [['runs/x.'], /dot or a space/],
     [['README.md'], /twice/],
   ])('beside others as %j is refused before anything is written', async (paths, words) => {
-    const more = paths.map((path) => ({ type: 'file', path, size: 0, oid: 'a'.repeat(40) }))
-    const { url } = await hostileHub({ tree: (_, response) => json(response, [...entriesOf(promptFiles()), ...more]) })
+    const { url } = await hostileHub({ tree: (_, response) => json(response, [...entriesOf(promptFiles()), ...emptyFiles(paths)]) })
     const cacheDir = await folder()
     const pulled = pullPrompt({ repo: 'me/x', hubUrl: url, cacheDir, clock })
     await expect(pulled).rejects.toMatchObject({ code: 'hub-unsafe-path', message: expect.stringMatching(words) })
     expect(await readdir(cacheDir)).toEqual([])
   })
 
+  /** What git holds and some disks do not, or programs obey. */
+  const strange = ['aux.c', 'Makefile', 'makefile', 'logs/10:30/x', 'a\\b', '\u001b[31m\n', `runs/${'x'.repeat(300)}`, '\u00e9'.repeat(255)]
+
   it('of a file that nobody wants may have any name that git can hold', async () => {
-    const more = ['aux.c', 'Makefile', 'makefile'].map((path) => ({ type: 'file', path, size: 0, oid: 'a'.repeat(40) }))
-    const { url } = await hostileHub({ tree: (_, response) => json(response, [...entriesOf(promptFiles()), ...more]) })
-    expect((await pullPrompt({ repo: 'me/x', hubUrl: url, cacheDir: await folder(), clock })).files).toHaveLength(promptFiles().size)
+    const { url } = await hostileHub({ tree: (_, response) => json(response, [...entriesOf(promptFiles()), ...emptyFiles(strange)]) })
+    const cacheDir = await folder()
+    const { dir } = await pullPrompt({ repo: 'me/x', hubUrl: url, cacheDir, clock })
+    expect(same(await readFiles(dir), promptFiles())).toBe(true)
+    expect((await pullPrompt({ repo: 'me/x', hubUrl: url, cacheDir, clock, offline: true })).dir).toBe(dir)
+    expect((await pullPromptFiles({ repo: 'me/x', hubUrl: url })).files.size).toBe(promptFiles().size)
+  })
+
+  it.each(strange.slice(3))('of a file that is wanted may not: %j', async (path) => {
+    const { url } = await hostileHub({ tree: (_, response) => json(response, emptyFiles([path])) })
+    const cacheDir = await folder()
+    const fetched = fetchSnapshot({ repo: 'me/x', hubUrl: url, cacheDir, clock, select: (all) => all })
+    await expect(fetched).rejects.toMatchObject({ code: 'hub-unsafe-path', message: expect.not.stringMatching(/[\u001b\n]/) })
+    expect(await readdir(cacheDir)).toEqual([])
   })
 })
 

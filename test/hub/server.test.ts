@@ -290,26 +290,34 @@ describe('attacks', () => {
     expect(text).not.toMatch(/SECRET|root:|tokenSha256/)
   })
 
-  it.each(['../../evil', '/etc/evil', 'a/../../evil', '.git/config', 'a\\..\\evil', 'a//b', '', 'x\u0000y', 'a/.GIT/hooks/x'])(
-    'a commit to the path %j is refused',
-    async (path) => {
-      // In a folder of this test's own: others come and go beside it.
-      const server = await hub({ dir: join(await folder(), 'hub') })
-      await createRepo({ hubUrl: server.url, accessToken: TOKEN, repo: 'me/x' })
-      const body = [
-        { key: 'header', value: { summary: 'evil' } },
-        { key: 'file', value: { path, content: 'eA==', encoding: 'base64' } },
-      ]
-      const before = await readdir(join(server.dir, '..'))
-      const sent = await fetch(`${server.url}/api/models/me/x/commit/main`, {
-        method: 'POST',
-        ...auth(TOKEN),
-        body: body.map((line) => JSON.stringify(line)).join('\n'),
-      })
-      expect(sent.status).toBe(400)
-      expect(await readdir(join(server.dir, '..'))).toEqual(before)
-    },
-  )
+  it.each([
+    '../../evil',
+    '/etc/evil',
+    'a/../../evil',
+    '.git/config',
+    'a\\..\\evil',
+    'a//b',
+    '',
+    'x\u0000y',
+    'a/.GIT/hooks/x',
+    '\u00e9'.repeat(128),
+  ])('a commit to the path %j is refused', async (path) => {
+    // In a folder of this test's own: others come and go beside it.
+    const server = await hub({ dir: join(await folder(), 'hub') })
+    await createRepo({ hubUrl: server.url, accessToken: TOKEN, repo: 'me/x' })
+    const body = [
+      { key: 'header', value: { summary: 'evil' } },
+      { key: 'file', value: { path, content: 'eA==', encoding: 'base64' } },
+    ]
+    const before = await readdir(join(server.dir, '..'))
+    const sent = await fetch(`${server.url}/api/models/me/x/commit/main`, {
+      method: 'POST',
+      ...auth(TOKEN),
+      body: body.map((line) => JSON.stringify(line)).join('\n'),
+    })
+    expect(sent.status).toBe(400)
+    expect(await readdir(join(server.dir, '..'))).toEqual(before)
+  })
 
   it.each(['..', '.', 'a/b/c', 'con\u0000', '-x', 'a..b', 'a--b', 'x'.repeat(200), '', 'a%2fb'])(
     'a repository named %j is refused',

@@ -35,13 +35,16 @@ export function checkRef(text: string): string {
   return text
 }
 
+/** Letters of a part of a path: file systems take 255 bytes. */
+const PART_BYTES = 255
+
 /** A file's path inside a repository. */
 export function checkPath(path: unknown): string {
   const text = typeof path === 'string' ? path : ''
   const parts = text.split('/')
   // oxlint-disable-next-line no-control-regex -- control characters are what is refused
   const bad = text.length > 1024 || /[\\\u0000-\u001f\u007f]|\p{Surrogate}/u.test(text)
-  if (bad || parts.some((part) => part === '' || part === '.' || part === '..' || part.toLowerCase() === '.git' || part.length > 255)) {
+  if (bad || parts.some((part) => ['', '.', '..', '.git'].includes(part.toLowerCase()) || Buffer.byteLength(part) > PART_BYTES)) {
     throw badRequest(`"${text.slice(0, 100)}" is not a path inside a repository.`)
   }
   return text

@@ -17,8 +17,11 @@ export const pull: Command = command({
     save: { kind: 'boolean', help: 'pin what was pulled in the lock file, with --base the model too' },
     frozen: { kind: 'boolean', help: 'pull exactly what the lock file pins, or fail' },
     lockFile: { kind: 'string', value: 'file', help: 'the lock file', default: 'prompts.lock.json' },
-    check: { kind: 'boolean', help: 'hash every cached file again, large ones and those of --base too' },
-    offline: { kind: 'boolean', help: 'use what was pulled before, ask nobody (also HF_HUB_OFFLINE=1)' },
+    check: { kind: 'boolean', help: 'ask the Hub for its list again and hash every cached file, large ones and those of --base too' },
+    offline: {
+      kind: 'boolean',
+      help: 'use what was pulled before, ask nobody (also HF_HUB_OFFLINE=1): the cache and its list of digests are trusted, but for --frozen',
+    },
   },
   examples: [
     'pull-prompt me/t5-small-sst2',

@@ -14,7 +14,7 @@ import { DiskError } from '../../src/errors.ts'
 import { diskError } from './errors.ts'
 import { makeFolder } from './make-folder.ts'
 import { formatProcess, isGone, isHere, parseProcess, thisProcess, type Process } from './processes.ts'
-import { isMissing, readText } from './read.ts'
+import { isMissing, readRegular } from './read.ts'
 
 /** A lock of another machine that was not touched for so long is taken to be dead. */
 const STALE_MS = 30_000
@@ -36,7 +36,7 @@ export interface Lock {
 
 /** Who holds a lock; nobody does while it is being taken. */
 export async function holderOf(path: string): Promise<Process | undefined> {
-  const text = (await readText(path)) ?? ''
+  const text = (await readRegular(path)) ?? ''
   return text.endsWith('\n') ? parseProcess(text.trimEnd().split(' ')[0] ?? '') : undefined
 }
 
@@ -129,7 +129,7 @@ export async function tryLock(path: string): Promise<Lock | undefined> {
 }
 
 function held(path: string, text: string): Lock {
-  const isOurs = async (): Promise<boolean> => (await readText(path)) === text
+  const isOurs = async (): Promise<boolean> => (await readRegular(path)) === text
   const touch = async (): Promise<void> => {
     if (await isOurs()) await utimes(path, new Date(), new Date())
   }

@@ -1,5 +1,5 @@
 /** Reading files that may not be there, and folders. */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { lstat, readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isUnfinished } from './unfinished.ts'
 
@@ -18,6 +18,12 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
 
 /** The file's text, or undefined where there is none. */
 export const readText = async (path: string): Promise<string | undefined> => (await readIfThere(path))?.toString('utf8')
+
+/** The same of a file that lies there itself: a link, or a pipe that nobody may ever write to, as others can leave in a shared folder, counts as none. */
+export async function readRegular(path: string): Promise<string | undefined> {
+  const found = await lstat(path).catch(() => undefined)
+  return found?.isFile() ? readText(path) : undefined
+}
 
 export const exists = (path: string): Promise<boolean> =>
   stat(path).then(

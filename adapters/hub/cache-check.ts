@@ -1,12 +1,13 @@
 /**
  * Whether what lies in the cache is what the Hub listed. Other programs write there too, unverified; disks forget; people edit. Small files are hashed each
- * time they are used. Large ones are hashed once, and again when size, times or inode say that somebody wrote: the stamp of that lies in `checked`.
+ * time they are used. Large ones are hashed once, and again when size, times or inode say that somebody wrote: the stamp of that lies in `checked`. The
+ * Hub's list that they are compared with lies there too: who changes that as well is found only where the Hub is asked again, or a lock file pins the bytes.
  */
 import { createReadStream, type BigIntStats } from 'node:fs'
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { isMissing, readText } from '../disk/read.ts'
+import { isMissing, readRegular } from '../disk/read.ts'
 import { writeAtomic } from '../disk/replace.ts'
 import { blobPath, filePath, linkTarget, readListing, snapshotPath, type RepoCache } from './cache.ts'
 import { sha1, startDigest } from './digest.ts'
@@ -43,7 +44,7 @@ async function holds(path: string, file: RemoteFile, stamp: string, check: boole
     const found = await lstat(path, { bigint: true })
     if (!found.isFile() || found.size !== BigInt(file.size)) return false
     if (file.size <= REHASH_BYTES) return await hasDigest(path, file)
-    if (!check && (await readText(stamp)) === stampOf(found)) return true
+    if (!check && (await readRegular(stamp)) === stampOf(found)) return true
     if (!(await hasDigest(path, file))) return false
     // Where the cache may only be read it is hashed again the next time.
     await writeAtomic(stamp, stampOf(found)).catch(() => {})

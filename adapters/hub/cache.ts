@@ -7,7 +7,7 @@ import type { Stats } from 'node:fs'
 import { constants, copyFile, lstat, readlink, rename, rm, symlink } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { readText } from '../disk/read.ts'
+import { readRegular } from '../disk/read.ts'
 import { putFile, writeAtomic } from '../disk/replace.ts'
 import { clearAbandoned, unfinishedName } from '../disk/unfinished.ts'
 import { checkListedPath, checkRemotePath, checkRevision } from './files.ts'
@@ -69,9 +69,8 @@ function refPath({ dir }: RepoCache, revision: string): string {
 /** The commit a branch or tag stood for when it was last fetched. */
 export async function readRef(cache: RepoCache, revision: string): Promise<string | undefined> {
   const path = refPath(cache, revision)
-  // Of `a`, once `a/b` was fetched, nothing is known.
-  if ((await entryAt(path))?.isDirectory()) return undefined
-  const text = (await readText(path))?.trim() ?? ''
+  // A folder where `a/b` was fetched since `a`: of that nothing is known.
+  const text = (await readRegular(path))?.trim() ?? ''
   return isCommit(text) ? text : undefined
 }
 
@@ -97,7 +96,7 @@ const isListed = (file: Partial<RemoteFile> | null): boolean =>
 /** All files of a commit, as the Hub listed them once; undefined where that is not known. Python's client leaves this folder alone. */
 export async function readListing(cache: RepoCache, commit: string): Promise<RemoteFile[] | undefined> {
   try {
-    const files = JSON.parse((await readText(listingPath(cache, commit))) ?? 'null') as RemoteFile[] | null
+    const files = JSON.parse((await readRegular(listingPath(cache, commit))) ?? 'null') as RemoteFile[] | null
     if (!Array.isArray(files) || !files.every(isListed)) return undefined
     return files.map((file) => ({ ...file, path: checkListedPath(file.path) }))
   } catch {

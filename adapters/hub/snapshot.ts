@@ -52,7 +52,7 @@ export interface SnapshotOptions extends HubAccess {
   readonly cacheDir: string
   /** Use what is in the cache and ask nobody. */
   readonly offline?: boolean
-  /** Hash every file, the large ones too that were hashed before and look untouched. */
+  /** Ask the Hub for its list again, unless offline, and hash every file, the large ones too that were hashed before and look untouched. */
   readonly check?: boolean
   /** Chooses among the files at the commit, and may refuse. */
   readonly select: (files: readonly RemoteFile[]) => readonly RemoteFile[]
@@ -182,7 +182,7 @@ export async function fetchSnapshot(given: SnapshotOptions): Promise<Snapshot> {
   if (options.offline) return openCached(options, cache, repo, revision)
   await clearCache(cache)
   const commit = isCommit(revision) ? revision : await resolveCommit(options, repo, revision)
-  const known = await readListing(cache, commit)
+  const known = options.check ? undefined : await readListing(cache, commit)
   const use = async (listed: readonly RemoteFile[]): Promise<Snapshot> => {
     const files = select(listed)
     checkNames(listed, files, repo.name)

@@ -1,8 +1,10 @@
 /** What others do to a cache that is shared: edits, damage, links planted to have us write elsewhere, and what another client left. */
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cp, lstat, mkdir, readdir, readFile, readlink, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { HubError } from '../../src/errors.ts'
 import { verifyPrompts } from '../../adapters/compose/verify.ts'
 import { findBase } from '../../adapters/compose/open-base.ts'
 import { formatProcess, thisProcess } from '../../adapters/disk/processes.ts'
@@ -118,7 +120,7 @@ it('a file that is not the repository’s and would be read as its own is refuse
 it('verify of a folder in the cache checks the files that no manifest holds a hash of', async () => {
   const { dir } = await pull()
   const cache = async (): Promise<unknown> => (await verifyPrompts(dir))[0]?.checks.find(({ name }) => name === 'cache')
-  expect(await cache()).toEqual({ name: 'cache', standing: 'ok', detail: '5 files as the Hub listed them' })
+  expect(await cache()).toEqual({ name: 'cache', standing: 'ok', detail: '5 files by the digests that the cache lists' })
   await edit(join(dir, 'README.md'), flip)
   expect(await cache()).toMatchObject({ standing: 'failed', code: 'hub-cache-corrupt', detail: expect.stringContaining('README.md') })
 })
@@ -195,6 +197,39 @@ describe('planted by another user of the cache', () => {
     await expect(pull({ offline: true })).rejects.toMatchObject({ code: 'hub-cache-corrupt' })
     await pull()
     expect((await lstat(join(repository, 'blobs', oid))).isFile()).toBe(true)
+  })
+
+  it.skipIf(process.platform === 'win32').each(['refs/main', 'listings/COMMIT.json', 'blobs/OID'])(
+    'a pipe that nobody ever writes to (%s) is not waited for',
+    async (name) => {
+      const { commit } = await pull()
+      const path = join(repository, name.replace('COMMIT', commit).replace('OID', oid))
+      await rm(path)
+      execFileSync('mkfifo', [path])
+      const offline: unknown = await pull({ offline: true }).catch((error: unknown) => error)
+      expect(name.startsWith('listings') || offline instanceof HubError).toBe(true)
+      const { dir } = await pull()
+      expect(same(await readFiles(dir), FILES)).toBe(true)
+      expect((await lstat(path)).isFile()).toBe(true)
+    },
+  )
+
+  it('a list of digests that was changed with the file is found by asking the Hub again, or by a lock file', async () => {
+    const lockFile = join(await folder(), 'lock.json')
+    const { commit, dir } = await pull({ lockFile })
+    const forged = Buffer.from(String(FILES.get('README.md')).replace('By hand', 'By them'))
+    const listing = join(repository, 'listings', `${commit}.json`)
+    const own = gitBlobId(FILES.get('README.md') as Buffer)
+    await writeFile(listing, (await readFile(listing, 'utf8')).replace(own, gitBlobId(forged)))
+    await writeFile(join(repository, 'blobs', gitBlobId(forged)), forged)
+    await rm(join(dir, 'README.md'))
+    await symlink(join('..', '..', 'blobs', gitBlobId(forged)), join(dir, 'README.md'))
+    // Nobody is asked, and nothing else was pinned: the cache is what is trusted.
+    await pull({ offline: true })
+    await expect(pull({ lockFile, frozen: true, offline: true })).rejects.toMatchObject({ code: 'hub-lock-drift' })
+    await pull({ check: true })
+    expect(same(await readFiles(dir), FILES)).toBe(true)
+    await pull({ lockFile, frozen: true, offline: true })
   })
 
   it('a ref that is a link is replaced, and what it pointed to left alone', async () => {

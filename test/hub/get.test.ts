@@ -129,15 +129,19 @@ describe('requests', () => {
 
   it('end when nothing comes, before the answer or amid it, and when the caller stops', async () => {
     for (const begin of [() => {}, (response: ServerResponse) => void response.writeHead(200).write('{"sha":')]) {
-      const { url, heard } = await serve((_, response) => begin(response))
+      let onHeard = (): void => {}
+      const { url } = await serve((_, response) => {
+        begin(response)
+        onHeard()
+      })
       const clock = quickClock()
-      const access = { hubUrl: url, clock, timeoutMs: 60, attempts: 2 }
+      const access = { hubUrl: url, clock, timeoutMs: 200, attempts: 2 }
       await expect(askJson(access, `${url}/x`)).rejects.toMatchObject({ code: 'hub-timeout' })
-      expect([heard.length, clock.waits.length]).toEqual([2, 1])
+      // Two tries: a busy machine may have ended one before it was heard.
+      expect(clock.waits).toHaveLength(1)
       const stop = new AbortController()
-      const stopped = askJson({ ...access, timeoutMs: 60_000, signal: stop.signal }, `${url}/x`)
-      setTimeout(() => stop.abort(new RangeError('enough')), 30)
-      await expect(stopped).rejects.toThrow('enough')
+      onHeard = () => stop.abort(new RangeError('enough'))
+      await expect(askJson({ ...access, timeoutMs: 60_000, signal: stop.signal }, `${url}/x`)).rejects.toThrow('enough')
     }
   })
 

@@ -129,18 +129,18 @@ describe('requests', () => {
 
   it('end when nothing comes, before the answer or amid it, and when the caller stops', async () => {
     for (const begin of [() => {}, (response: ServerResponse) => void response.writeHead(200).write('{"sha":')]) {
-      let onHeard = (): void => {}
+      const stop = new AbortController()
+      let isStopped = false
       const { url } = await serve((_, response) => {
         begin(response)
-        onHeard()
+        if (isStopped) stop.abort(new RangeError('enough'))
       })
       const clock = quickClock()
       const access = { hubUrl: url, clock, timeoutMs: 200, attempts: 2 }
       await expect(askJson(access, `${url}/x`)).rejects.toMatchObject({ code: 'hub-timeout' })
       // Two tries: a busy machine may have ended one before it was heard.
       expect(clock.waits).toHaveLength(1)
-      const stop = new AbortController()
-      onHeard = () => stop.abort(new RangeError('enough'))
+      isStopped = true
       await expect(askJson({ ...access, timeoutMs: 60_000, signal: stop.signal }, `${url}/x`)).rejects.toThrow('enough')
     }
   })

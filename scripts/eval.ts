@@ -58,24 +58,8 @@ export const evaluate: Command = command({
     const { readingsOf } = await import('./cli/data-flags.ts')
     const { showResult, showTransfer } = await import('./cli/evaluation-view.ts')
     const { transferView } = await import('./cli/transfer.ts')
-    const {
-      data,
-      preset,
-      template,
-      target,
-      labelMap,
-      labels,
-      generate,
-      bare,
-      model,
-      dtype,
-      beams,
-      maxTokens,
-      ensemble,
-      predictions,
-      engine,
-      device,
-    } = flags
+    // What stands in `rest` is the evaluation's by its own name.
+    const { data, preset, template, target, labelMap, labels, generate, maxTokens, predictions, ...rest } = flags
     if (generate && labels) {
       throw new ConfigError('labels-generate', '--labels are scored, and --generate compares generated text instead: give one of them.')
     }
@@ -92,7 +76,7 @@ export const evaluate: Command = command({
       prompts,
       onDownload: download.onProgress,
       onNote: (note) => out.note(`note: ${note}`),
-      ...said({ engine, device, bare, beams, ensemble, model, dtype, maxNewTokens: maxTokens }),
+      ...said({ ...rest, maxNewTokens: maxTokens }),
       ...(generate ? { labels: false } : labels ? { labels } : {}),
       ...(alone
         ? {}

@@ -11,6 +11,7 @@ import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 import { checkSnapshotFolder } from '../hub/cache-check.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { placeOfAddress } from '../hub/named-place.ts'
+import { exists } from '../disk/read.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { openHubModel, type HubModelOptions } from './open-hub-model.ts'
 
@@ -117,6 +118,13 @@ async function locateBase(idOrDir: string, options: BaseOptions): Promise<FoundB
   }
   const place = placeOfAddress(idOrDir, options.revision)
   const id = hubIdOf(place?.repo ?? idOrDir)
+  if (await exists(idOrDir)) {
+    throw new ConfigError(
+      'base-missing',
+      `No base model ${idOrDir}: it is a file. Name the folder that it lies in, with config.json and tokenizer.json beside the weights.`,
+      { facts: { base: idOrDir } },
+    )
+  }
   if (id === undefined) {
     throw new ConfigError(
       'base-missing',

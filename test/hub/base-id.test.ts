@@ -173,6 +173,13 @@ describe('a prompt trained on a folder', () => {
   })
 })
 
+it('a file of a base is no base, and no repository', async () => {
+  await expect(findBase(join(MODEL, 'model.safetensors'))).rejects.toMatchObject({
+    code: 'base-missing',
+    message: expect.stringContaining('is a file'),
+  })
+})
+
 /** A PEFT adapter as Python leaves it where the model lay in a folder: the path in its configuration and its card. */
 async function withPath(): Promise<string> {
   const files = promptFiles()

@@ -1,4 +1,5 @@
 /** Help texts are part of the interface: a snapshot each. A misspelt flag is an error, never ignored. */
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { RECIPE_FLAGS } from '../../src/card/reproduce.ts'
 import { QUICK } from '../../src/train/recipe.ts'
@@ -6,6 +7,12 @@ import { commandLine, main } from '../../scripts/cli/main.ts'
 import { train } from '../../scripts/train.ts'
 import type { Command } from '../../scripts/cli/command.ts'
 import { COMMANDS } from '../../scripts/commands.ts'
+
+/** Where a command's flags are read. */
+function filesOf({ name }: Command): string[] {
+  if (name === 'train') return ['train.ts', 'cli/training-options.ts', 'cli/training-view.ts']
+  return [`${name}${name === 'push' || name === 'pull' ? '-prompt' : ''}.ts`]
+}
 
 /** What a command line prints of arguments that it refuses as such. */
 async function refused(command: Command, argv: readonly string[]): Promise<string> {
@@ -26,6 +33,15 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))('%s',
   it('refuses a flag it does not know with exit code 2', async () => {
     // before it misses others, which may be misspelt there
     expect(await refused(command, ['--no-such-flag'])).toContain("unknown option '--no-such-flag'")
+  })
+
+  it('reads every flag it has', () => {
+    const sources = filesOf(command).map((file) => readFileSync(new URL(`../../scripts/${file}`, import.meta.url), 'utf8'))
+    const body = sources.map((source) => source.slice(Math.max(0, source.search(/\n  (?:async )?run(?:: async ?)?\(/)))).join('\n')
+    const read = (name: string): boolean => new RegExp(`\\b${name}\\b`).test(body)
+    // What is not named is handed on whole.
+    const handsOn = /said\(\{ \.\.\.rest\b|= \{ \.\.\.flags\b/.test(body)
+    expect(Object.keys(command.flags).filter((name) => !handsOn && !read(name))).toEqual([])
   })
 
   it('has every flag under one heading, where it has headings', () => {

@@ -167,6 +167,14 @@ describe('eval', () => {
     expect(await fails('--labels', 'a', '--generate')).toContain('[labels-generate]')
   })
 
+  it('measures the base without a prompt beside the prompt', async () => {
+    const { code, stdout } = await cli.run(['eval', sentiment, '--data', data[0] as string, '--bare', ...model, '--json'])
+    expect(code).toBe(0)
+    const [bare, prompted] = JSON.parse(stdout) as { prompt: string; metrics: { value: number }[] }[]
+    expect([bare?.prompt, prompted?.prompt]).toEqual(['(no prompt)', sentiment])
+    expect(bare?.metrics[0]?.value).toBeLessThan(prompted?.metrics[0]?.value as number)
+  })
+
   it('prints the table of domain transfer, and gives it in --json', async () => {
     const ask = (...more: string[]) =>
       cli.run(['eval', sentiment, topic, '--data', data[0] as string, '--data', data[1] as string, ...model, ...more])

@@ -1,4 +1,5 @@
 /** How a prompt's texts are generated: as told, else as its manifest says, else as it was trained. */
+import { alike } from '../../src/decode/alike.ts'
 import { ConfigError } from '../../src/errors.ts'
 import type { Manifest } from '../../src/prompt/manifest.ts'
 
@@ -27,11 +28,6 @@ export function generationOf(manifest: Manifest | undefined, given: Partial<Gene
 }
 
 /** Indices of those that are answered together: alike in label words, or in how their text is generated. */
-export function groupsOf(each: readonly { readonly labels: readonly string[] | undefined; readonly generation: Generation }[]): number[][] {
-  const groups = new Map<string, number[]>()
-  for (const [index, { labels, generation }] of each.entries()) {
-    const key = JSON.stringify(labels ?? generation)
-    groups.set(key, [...(groups.get(key) ?? []), index])
-  }
-  return [...groups.values()]
-}
+export const groupsOf = (
+  each: readonly { readonly labels: readonly string[] | undefined; readonly generation: Generation }[],
+): number[][] => alike(each, ({ labels, generation }) => labels ?? generation)

@@ -12,7 +12,7 @@ const MOST_KNOWN = 50_000
 const MIXED = /[ -~]?[^ -~]+(?:[ -~][^ -~]+)*[ -~]?/gu
 
 const ENCODER = new TextEncoder()
-const DECODER = new TextDecoder()
+const DECODER = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** A unit of the double array (Darts-clone, little endian). */
 const hasLeaf = (unit: number): boolean => ((unit >>> 8) & 1) === 1

@@ -30,12 +30,14 @@ type Options = Readonly<Record<string, unknown>>
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null
 
-/** Names of options that no search here obeys. */
+const beamsOf = (options: Options): number => Number(options['num_beams'] ?? 1)
+
+/** Names of options that the search they ask for does not obey. */
 export function ignoredOptions(options: Options): string[] {
-  const byBeams = Number(options['num_beams'] ?? 1) > 1
+  const byBeams = beamsOf(options) !== 1
   return Object.entries(options).flatMap(([name, value]) => {
-    if (!isSet(value) || !IGNORED.has(name) || value === IGNORED.get(name)) return []
-    return byBeams && OF_BEAMS.has(name) ? [] : [name]
+    const isObeyed = byBeams ? OF_BEAMS.has(name) : !IGNORED.has(name)
+    return isObeyed || !isSet(value) || value === IGNORED.get(name) ? [] : [name]
   })
 }
 
@@ -48,35 +50,31 @@ export type Generation =
 const MOST_NEW_TOKENS = 256
 
 /**
- * How a call generates: by its own options, and by its prompts' defaults where it says nothing.
- * @throws {UnsupportedError} `generation-option` for options that would be ignored
+ * How a call generates: by its own options, and by its prompts' defaults where it says nothing. Defaults that the search does not obey are left out.
+ * @throws {UnsupportedError} `generation-option` for options of the call that would be ignored
  */
 export function planGeneration(asked: Options, defaults: Options): Generation {
-  const ignored = ignoredOptions(asked)
-  if (ignored.length > 0) {
-    throw new UnsupportedError(
-      'generation-option',
-      `${ignored.join(', ')} would be ignored: transformers.js 4 does nothing with ${ignored.length === 1 ? 'it' : 'them'} here. ` +
-        `Leave ${ignored.length === 1 ? 'it' : 'them'} out; { num_beams: N, length_penalty: X } is a beam search, and one text is answered once.`,
-      { facts: { options: ignored } },
-    )
-  }
-  const obeyed = Object.fromEntries(Object.entries(defaults).filter(([name]) => !ignoredOptions(defaults).includes(name)))
-  const options: Options = { ...obeyed, ...asked }
-  const beams = Number(options['num_beams'] ?? 1)
+  const all: Options = { ...defaults, ...asked }
+  const ignored = new Set(ignoredOptions(all))
+  const beams = beamsOf(all)
+  const refused = [...ignored].filter((name) => Object.hasOwn(asked, name))
+  if (refused.length > 0) throw unobeyed(refused, beams)
+  const options: Options = Object.fromEntries(Object.entries(all).filter(([name]) => !ignored.has(name)))
   if (beams === 1) return { search: 'stock', options }
-  const others = Object.keys(asked).filter((name) => isSet(asked[name]) && !OF_BEAMS.has(name) && asked[name] !== IGNORED.get(name))
-  if (others.length > 0) {
-    throw new UnsupportedError(
-      'generation-option',
-      `A beam search (num_beams ${beams}) obeys max_new_tokens and length_penalty, not ${others.join(', ')}. Leave out ${others.join(', ')}, or say { num_beams: 1 }.`,
-      { facts: { options: others } },
-    )
-  }
   return {
     search: 'beams',
     beams,
     maxNewTokens: Number(options['max_new_tokens'] ?? MOST_NEW_TOKENS),
     lengthPenalty: Number(options['length_penalty'] ?? 1),
   }
+}
+
+function unobeyed(options: readonly string[], beams: number): UnsupportedError {
+  const names = options.join(', ')
+  const them = options.length === 1 ? 'it' : 'them'
+  const message =
+    beams === 1
+      ? `${names} would be ignored: transformers.js 4 does nothing with ${them} here. Leave ${them} out; { num_beams: N, length_penalty: X } is a beam search, and one text is answered once.`
+      : `A beam search (num_beams ${beams}) obeys max_new_tokens and length_penalty, not ${names}. Leave out ${names}, or say { num_beams: 1 }.`
+  return new UnsupportedError('generation-option', message, { facts: { options } })
 }

@@ -1,6 +1,7 @@
 /** A stock transformers.js pipeline that speaks soft prompts: templates, generation defaults, label words with probabilities. */
 import type { Text2TextGenerationPipeline } from '@huggingface/transformers'
 import { DEFAULT_TEMPLATE, fillTemplate, parseTemplate, type TemplateInput } from '../../src/data/template.ts'
+import { alike } from '../../src/decode/alike.ts'
 import { generate } from '../../src/decode/beam.ts'
 import { labelProbabilities, scoreLabels } from '../../src/decode/score.ts'
 import type { EncodeInput, Seq2Seq } from '../../src/decode/seq2seq.ts'
@@ -9,7 +10,7 @@ import type { PromptBank } from '../../src/prompt/bank.ts'
 import { joinPrompts, tokenRows } from '../../src/prompt/join.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import type { Attachment, PromptChoice } from './attach.ts'
-import { ignoredOptions, planGeneration } from './generation.ts'
+import { ignoredOptions, planGeneration, type Generation } from './generation.ts'
 import { stockSeq2Seq, type TensorClass } from './seq2seq.ts'
 
 export interface CallOptions {
@@ -29,6 +30,10 @@ export interface LabelScore {
 }
 
 type Stock = Text2TextGenerationPipeline
+
+interface Generated {
+  readonly generated_text: string
+}
 
 export interface PromptedPipeline {
   /** Generated texts, one for each input. */
@@ -71,13 +76,26 @@ export function promptedPipeline(stock: Stock, { bank, session, warnings, detach
     const inputs = listOf(input)
     if (inputs.length === 0) return []
     const names = choose(soft_prompt, inputs.length)
-    const plan = planGeneration(asked, generationOf(names.flatMap((name) => (name === null ? [] : [bank.get(name)]))))
-    if (plan.search === 'beams') {
-      const { model, startId, padId, eosId, encoded } = openRows(texts(inputs, names), names)
-      const made = await generate(model, encoded, { ...plan, startId, padId, eosId })
-      return made.map((ids) => ({ generated_text: stock.tokenizer.decode(ids, { skip_special_tokens: true }) }))
+    const filled = texts(inputs, names)
+    const made: Generated[] = []
+    for (const rows of alike(names, (name) => searchOf(name, bank))) {
+      const own = rows.map((row) => names[row] as string | null)
+      const plan = planGeneration(asked, generationOf(own.flatMap((name) => (name === null ? [] : [bank.get(name)]))))
+      const part = await generated(
+        rows.map((row) => filled[row] as string),
+        own,
+        plan,
+      )
+      for (const [index, row] of rows.entries()) made[row] = part[index] as Generated
     }
-    return stock(texts(inputs, names), { ...plan.options, soft_prompt: names } as never) as Promise<{ generated_text: string }[]>
+    return made
+  }
+
+  const generated = async (rows: readonly string[], names: readonly (string | null)[], plan: Generation): Promise<Generated[]> => {
+    if (plan.search === 'stock') return stock([...rows], { ...plan.options, soft_prompt: names } as never) as Promise<Generated[]>
+    const { model, startId, padId, eosId, encoded } = openRows(rows, names)
+    const made = await generate(model, encoded, { ...plan, startId, padId, eosId })
+    return made.map((ids) => ({ generated_text: stock.tokenizer.decode(ids, { skip_special_tokens: true }) }))
   }
 
   const classify = async (
@@ -88,19 +106,15 @@ export function promptedPipeline(stock: Stock, { bank, session, warnings, detach
     const names = choose(options.soft_prompt, inputs.length)
     const filled = texts(inputs, names)
     const scores: LabelScore[][] = []
+    const words = names.map((name) => options.labels ?? labelsOf(name, bank))
     // Rows with the same labels are scored together, whatever their prompts.
-    const groups = new Map<string, number[]>()
-    for (const [row, name] of names.entries()) {
-      const key = JSON.stringify(options.labels ?? labelsOf(name, bank))
-      groups.set(key, [...(groups.get(key) ?? []), row])
-    }
-    for (const [key, rows] of groups) {
+    for (const rows of alike(words, (labels) => labels)) {
       for (let from = 0; from < rows.length; from += CLASSIFY_BATCH) {
         const part = rows.slice(from, from + CLASSIFY_BATCH)
         const scored = await score(
           part.map((row) => filled[row] as string),
           part.map((row) => names[row] as string | null),
-          JSON.parse(key) as string[],
+          words[part[0] as number] as readonly string[],
         )
         for (const [index, row] of part.entries()) scores[row] = scored[index] as LabelScore[]
       }
@@ -156,7 +170,8 @@ interface OpenedRows {
 /** What a prompt asks of generation that nobody obeys. */
 function unheeded(name: string, { manifest: { generation = {} } }: SoftPrompt): string[] {
   const options = ignoredOptions(generation)
-  return options.length === 0 ? [] : [`${name} asks for ${options.join(', ')}, which transformers.js 4 does nothing with: left out.`]
+  const search = generation['num_beams'] === undefined || generation['num_beams'] === 1 ? 'transformers.js 4' : 'its beam search'
+  return options.length === 0 ? [] : [`${name} asks for ${options.join(', ')}, which ${search} does nothing with: left out.`]
 }
 
 /** @throws {DataError} `input-kind` for what is no text and no fields */
@@ -187,15 +202,17 @@ function labelsOf(name: string | null, bank: PromptBank): readonly string[] {
   )
 }
 
-/** Generation defaults that all prompts of a call agree on; of different lengths the longest. */
+/** What a prompt's rows are generated by; a length is the longest of the rows that run together. */
+function searchOf(name: string | null, bank: PromptBank): readonly unknown[] {
+  const { max_new_tokens: _, ...search } = name === null ? {} : (bank.get(name).manifest.generation ?? {})
+  return Object.entries(search).toSorted(([a], [b]) => (a < b ? -1 : 1))
+}
+
+/** The generation defaults of prompts that search alike: of different lengths the longest. */
 function generationOf(prompts: readonly SoftPrompt[]): Record<string, number | boolean> {
   const all = prompts.map(({ manifest }) => manifest.generation ?? {})
-  const [first = {}, ...more] = all
-  const agreed = Object.entries(first).filter(([key, value]) => more.every((other) => other[key] === value))
+  const { max_new_tokens: _, ...search } = all[0] ?? {}
   const lengths = all.map(({ max_new_tokens: length }) => length)
-  const longest =
-    lengths.every((length) => typeof length === 'number') && lengths.length > 0
-      ? { max_new_tokens: Math.max(...(lengths as number[])) }
-      : {}
-  return { ...Object.fromEntries(agreed), ...longest }
+  const areNumbers = lengths.length > 0 && lengths.every((length) => typeof length === 'number')
+  return { ...search, ...(areNumbers ? { max_new_tokens: Math.max(...(lengths as number[])) } : {}) }
 }

@@ -1,6 +1,7 @@
 /** Generation through a prompted pipeline: beams are searched, what would be ignored is refused, scores that are no numbers are said. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadPrompted } from '../../adapters/compose/load-prompted.ts'
+import { ignoredOptions, planGeneration } from '../../adapters/transformers/generation.ts'
 import type { PromptedPipeline } from '../../adapters/transformers/prompted-pipeline.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { folderOf, promptOf, reference } from './fixtures.ts'
@@ -35,6 +36,25 @@ describe('beams', () => {
     expect(mixed).toEqual(alone)
   })
 
+  it('of one prompt are searched beside a greedy one, each as alone', async () => {
+    const [text, other] = ref.texts as [string, string]
+    const both = await loadPrompted(
+      { beams: withGeneration({ num_beams: 3, max_new_tokens: 6 }), plain: withGeneration({ max_new_tokens: 6 }) },
+      { base: folderOf(model) },
+    )
+    try {
+      const alone = await Promise.all([
+        both(text, { soft_prompt: 'plain' }),
+        both(text, { soft_prompt: 'beams' }),
+        both(other, { soft_prompt: 'plain' }),
+      ])
+      expect(await both([text, text, other], { soft_prompt: ['plain', 'beams', 'plain'] })).toEqual(alone.flat())
+      expect(alone[0]).not.toEqual(alone[1])
+    } finally {
+      await both.dispose()
+    }
+  })
+
   it('say with which options they do not go', async () => {
     await expect(pipe('x', { do_sample: true })).rejects.toMatchObject({
       code: 'generation-option',
@@ -44,6 +64,27 @@ describe('beams', () => {
 
   it('leave out a default that nobody obeys, and say so', () => {
     expect(pipe.warnings).toEqual([expect.stringMatching(/^a asks for top_p, .*left out\.$/)])
+  })
+})
+
+describe('what a call asks and what a prompt has as its default', () => {
+  it('are one search: a default that goes with the beams asked for is obeyed', () => {
+    expect(planGeneration({ num_beams: 4 }, { length_penalty: 2, max_new_tokens: 7 })).toEqual({
+      search: 'beams',
+      beams: 4,
+      maxNewTokens: 7,
+      lengthPenalty: 2,
+    })
+    expect(planGeneration({}, { length_penalty: 2, max_new_tokens: 7 })).toEqual({ search: 'stock', options: { max_new_tokens: 7 } })
+    expect(planGeneration({ num_beams: 1 }, { num_beams: 3, repetition_penalty: 2 })).toEqual({
+      search: 'stock',
+      options: { num_beams: 1, repetition_penalty: 2 },
+    })
+  })
+
+  it('is said where a prompt’s beams do not obey it', () => {
+    expect(ignoredOptions({ num_beams: 3, repetition_penalty: 2, top_p: 0.9, length_penalty: 2 })).toEqual(['repetition_penalty', 'top_p'])
+    expect(ignoredOptions({ repetition_penalty: 2, top_p: 0.9, length_penalty: 2 })).toEqual(['top_p', 'length_penalty'])
   })
 })
 

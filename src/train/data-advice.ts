@@ -37,9 +37,13 @@ function contradictions(examples: readonly Example[]): Advice[] {
   ]
 }
 
-/** Inputs with nothing in them. */
+/** U+0085 is white space to Unicode and not to JavaScript. */
+const withoutSpace = (text: string): string => text.replaceAll(/[\s\u0085]+/gu, '')
+
+/** Inputs whose fields are empty, or white space. @param frame their template with every field empty */
 export function emptyInputs(examples: readonly Example[], frame: string): Advice[] {
-  const empty = examples.filter(({ input }) => input.trim() === '' || input === frame)
+  const nothing = new Set(['', withoutSpace(frame)])
+  const empty = examples.filter(({ input }) => nothing.has(withoutSpace(input)))
   const [first] = empty
   if (first === undefined) return []
   return [

@@ -62,6 +62,12 @@ it.each([
     [['input-empty', '2 of 3 inputs are empty, the first at rows.jsonl:7']],
   ],
   [
+    'inputs of white space, as JavaScript and as Unicode has it',
+    [example('text: \t\u00a0', 'x', 3), example('text:\u0085 ', 'y', 4), example('text: te xt:', 'y')],
+    [],
+    [['input-empty', '2 of 3 inputs are empty, the first at rows.jsonl:3']],
+  ],
+  [
     'development rows of training',
     [example('a', 'x'), example('b', 'y')],
     [example('b', 'y', 9), example('c', 'x')],

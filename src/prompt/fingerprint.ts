@@ -157,14 +157,15 @@ function compareProbe({ probe }: Fingerprint, table: EmbeddingTable): Nearness {
   return near(wanted, got, steps)
 }
 
-/** Whether all values are as close as rounding (or one quantisation step) brings them. */
+/** Whether all values are as close as rounding and one quantisation step bring them. */
 function near(wanted: Float32Array, got: Float32Array, steps?: Float32Array): Nearness {
   let within = true
   let error = 0
   let total = 0
   for (const [index, value] of wanted.entries()) {
     const difference = Math.abs((got[index] ?? Number.NaN) - value)
-    const allowed = Math.max(Math.abs(value) * ROUNDING + ROUNDING_FLOOR, 1.001 * (steps?.[index] ?? 0))
+    // A step where the largest value of a block has no number of its own (+8 of 4 bits), and its scale rounded.
+    const allowed = Math.abs(value) * ROUNDING + ROUNDING_FLOOR + (steps?.[index] ?? 0)
     // Written so that NaN is outside.
     if (!(difference <= allowed)) within = false
     error += difference * difference

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { onnxEmbeddingTable, onnxFinalNorm } from '../../src/onnx/embedding-table.ts'
 import type { ModelProto } from '../../src/onnx/schema.ts'
 import { compareFingerprint, fingerprintOf, type Digest, type ModelFacts } from '../../src/prompt/fingerprint.ts'
+import { fromF16, toF16 } from '../../src/tensor/half.ts'
 import { bf16ToF32OfF32 } from './rounding.ts'
 import { VARIANTS } from '../attach/variants.ts'
 
@@ -47,6 +48,18 @@ describe('fingerprint', () => {
     const facts = factsOf('float v1.1')
     const { answer } = await compareFingerprint(base, { ...facts, table: bf16ToF32OfF32(facts.table) }, digest)
     expect(answer).toBe('quantised')
+  })
+
+  it('in 4 bits where each value is the largest of its block, by scales in F16: the same but quantised; two steps off: another', async () => {
+    const { table, ...facts } = factsOf('float v1.1')
+    const stepsOf = (ids: readonly number[]): Float32Array => table.rows(ids).map((value) => fromF16(toF16(Math.abs(value) / 8)))
+    const rowsOf = (largest: number) => (ids: readonly number[]) => {
+      const steps = stepsOf(ids)
+      return table.rows(ids).map((value, index) => Math.sign(value) * largest * (steps[index] as number))
+    }
+    const quantised = (largest: number): ModelFacts => ({ ...facts, table: { ...table, rows: rowsOf(largest), steps: stepsOf } })
+    expect((await compareFingerprint(base, quantised(7), digest)).answer).toBe('quantised')
+    expect((await compareFingerprint(base, quantised(6), digest)).answer).toBe('other')
   })
 
   it.each(['float v1.0', 'dynamically quantised v1.0'])('%s: another model', async (name) => {

@@ -63,7 +63,12 @@ async function cacheCheck(dir: string): Promise<Check | undefined> {
   if (standings === undefined) return undefined
   const bad = [...standings].filter(([, standing]) => standing !== 'sound').map(([file]) => file)
   if (bad.length === 0) return { name: 'cache', standing: 'ok', detail: `${standings.size} files by the digests that the cache lists` }
-  return { name: 'cache', standing: 'failed', code: 'hub-cache-corrupt', detail: `${bad.join(', ')}: not by the digest that the cache lists` }
+  return {
+    name: 'cache',
+    standing: 'failed',
+    code: 'hub-cache-corrupt',
+    detail: `${bad.join(', ')}: not by the digest that the cache lists`,
+  }
 }
 
 async function verify(found: LocatedPrompt, model: OpenedModel | undefined, options: OpenPromptOptions): Promise<Verification> {

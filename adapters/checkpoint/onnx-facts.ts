@@ -45,16 +45,10 @@ async function openSkeleton(path: string): Promise<{ readonly model: ModelProto;
   }
 }
 
-/** Reads the model's own file, and files beside it; names that leave its folder are refused. */
+/** Reads the model's own file, and files beside it. */
 function externalReader(own: string, folder: string): ReadExternal {
   return (location, offset, length) => {
-    if (location !== OWN && basename(location) !== location) {
-      throw new FormatError(
-        'onnx-external-data',
-        `${own} keeps weights in ${JSON.stringify(location)}, outside its own folder. Export it again.`,
-      )
-    }
-    const file = openBeside(location === OWN ? own : join(folder, location))
+    const file = openSync(location === OWN ? own : fileBeside(folder, location), 'r')
     try {
       const bytes = new Uint8Array(length)
       return bytes.subarray(0, readSync(file, bytes, 0, length, offset))
@@ -64,15 +58,22 @@ function externalReader(own: string, folder: string): ReadExternal {
   }
 }
 
-/** @throws {FormatError} `onnx-external-missing` */
-function openBeside(path: string): number {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat?.isFile()) return openSync(path, 'r')
+/**
+ * The file in which a model of this folder keeps weights.
+ * @throws {FormatError} `onnx-external-data` for a name that leaves the folder, `onnx-external-missing`
+ */
+export function fileBeside(folder: string, location: string): string {
+  if (basename(location) !== location) {
+    throw new FormatError(
+      'onnx-external-data',
+      `A model in ${folder} keeps weights in ${JSON.stringify(location)}, outside its own folder. Export it again.`,
+    )
+  }
+  const path = join(folder, location)
+  if (statSync(path, { throwIfNoEntry: false })?.isFile()) return path
   throw new FormatError(
     'onnx-external-missing',
     `An ONNX model keeps weights in ${path}, and there is no such file; fetch it too, into the folder of the model.`,
-    {
-      facts: { path },
-    },
+    { facts: { path } },
   )
 }

@@ -1,7 +1,8 @@
 /** Whether prompts belong to an ONNX base: their fingerprints against its encoder file, decoder file and tokenizer, read in ranges. */
-import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
+import { fileBeside } from '../checkpoint/onnx-facts.ts'
 import { sha256 } from './base-model.ts'
 import { checkEncoder, OWN, type LayerConfig, type OnnxFile } from './onnx-fingerprint.ts'
 
@@ -9,6 +10,7 @@ import { checkEncoder, OWN, type LayerConfig, type OnnxFile } from './onnx-finge
  * Compares every prompt that carries a fingerprint with the base in `dir`.
  * @returns warnings: a rounded or quantised base with its drift
  * @throws {MismatchError} `prompt-base` for a prompt of another base, saying what differs
+ * @throws {FormatError} `onnx-external-data` | `onnx-external-missing`
  */
 export async function checkOnnxBase(
   dir: string,
@@ -21,7 +23,7 @@ export async function checkOnnxBase(
   const onnxFile = (own: string): OnnxFile => ({
     sizeBytes: statSync(own).size,
     read: (location, offset, length) => {
-      const path = realpathSync(location === OWN ? own : join(dirname(own), location))
+      const path = location === OWN ? own : fileBeside(dirname(own), location)
       const file = open.get(path) ?? openSync(path, 'r')
       open.set(path, file)
       const bytes = new Uint8Array(length)

@@ -11,6 +11,7 @@ import { fingerprintOf } from '../../src/prompt/fingerprint.ts'
 import type { SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { checkpointFacts, readOnnx, scrambledOnnx } from '../prompt/layers.ts'
 import { folderOf, promptOf } from './fixtures.ts'
+import { withGraph } from './variants.ts'
 
 const model = 'tiny-t5-v10'
 const dir = mkdtempSync(join(tmpdir(), 'attach-fingerprint-'))
@@ -65,5 +66,22 @@ describe('loadPrompted checks the fingerprint', () => {
       code: 'prompt-base',
       message: expect.stringMatching(new RegExp(`not for the model in .*weights of the layers differ \\(${half}\\.block\\.0\\.`)),
     })
+  })
+
+  it.each([
+    ['outside its folder', '../config.json', 'onnx-external-data'],
+    ['in a file that is not there', 'encoder_model.onnx_data', 'onnx-external-missing'],
+    ['in a folder', '..', 'onnx-external-missing'],
+  ])('a base that keeps weights %s: refused, and nothing there is read', async (_, location, code) => {
+    const folder = join(dir, code)
+    cpSync(folderOf(model), folder, { recursive: true })
+    const scattered = withGraph(readOnnx(folder, 'encoder_model.onnx'), ({ initializers }) => ({
+      initializers: initializers.map((tensor) => {
+        const { rawData: _raw, ...rest } = tensor
+        return tensor.dims.length === 2 ? { ...rest, dataLocation: 1, externalData: [{ key: 'location', value: location }] } : tensor
+      }),
+    }))
+    writeFileSync(join(folder, 'onnx', 'encoder_model.onnx'), formatModel(scattered))
+    await expect(loadPrompted(await fingerprinted(), { base: folder })).rejects.toMatchObject({ code })
   })
 })

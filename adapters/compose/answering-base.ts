@@ -1,5 +1,5 @@
 /** The base model that answers: its PyTorch weights by the emitted graphs, or its ONNX files. */
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { emittedSeq2Seq } from '../../src/decode/emitted.ts'
@@ -10,6 +10,7 @@ import type { BaseModel } from '../../src/prompt/manifest.ts'
 import { widthOf, type SoftPrompt } from '../../src/prompt/soft-prompt.ts'
 import { parseT5Config } from '../../src/t5/config.ts'
 import { parseStrictJson } from '../../src/tensor/strict-json.ts'
+import { isFolder } from '../disk/read.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { checkBase } from './base-model.ts'
 import { checkOnnxBase } from './onnx-base.ts'
@@ -78,10 +79,7 @@ async function fromWeights(id: string, prompts: readonly NamedPrompt[], options:
 
 /** The ONNX files of a base: of its folder, or found on the Hub. */
 async function onnxOf(base: BaseModel, { dtype, onDownload }: AnsweringOptions): Promise<OnnxFiles> {
-  const folder = await stat(base.id).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
+  const folder = await isFolder(base.id)
   const { findOnnxFolder, noOnnx } = await import('./onnx-folder.ts')
   const dir = folder
     ? resolve(base.id)

@@ -1,10 +1,10 @@
 /** Finds the ONNX files of a base model: a folder, the shared Hub cache, the Hub; the base's own repository, then known mirrors. */
-import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { ConfigError, HubError, type SoftPromptError } from '../../src/errors.ts'
 import { DTYPE_SUFFIX } from '../../src/onnx/model-files.ts'
 import { canonicalBase, hubIdOf, isHubId, isPath } from '../../src/prompt/base-name.ts'
 import type { BaseModel } from '../../src/prompt/manifest.ts'
+import { isFolder } from '../disk/read.ts'
 import { mirrorOf } from './mirrors.ts'
 import { listOnnx } from './onnx-files.ts'
 import type { HubModelOptions } from './open-hub-model.ts'
@@ -20,12 +20,6 @@ const ELSEWHERE: ReadonlySet<string> = new Set([
   'hub-offline',
   'hub-lock-missing',
 ])
-
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
 
 /**
  * The folder that holds the base's encoder and merged decoder, in `onnx/` or beside config.json (`listOnnx` tells which).

@@ -1,5 +1,5 @@
 /** A frozen base model by folder or Hub id: configuration, weights in place, tokenizer, embedding rows. */
-import { stat, readFile, readdir } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { Tokenizer } from '../../src/data/tokenizer.ts'
 import { ConfigError } from '../../src/errors.ts'
@@ -11,7 +11,7 @@ import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 import { checkSnapshotFolder } from '../hub/cache-check.ts'
 import { readHubEnvironment } from '../hub/environment.ts'
 import { placeOfAddress } from '../hub/named-place.ts'
-import { exists } from '../disk/read.ts'
+import { exists, isFolder } from '../disk/read.ts'
 import { openTokenizer } from '../tokenizer/tokenizer.ts'
 import { openHubModel, type HubModelOptions } from './open-hub-model.ts'
 
@@ -36,12 +36,6 @@ export type BaseOptions = Pick<HubModelOptions, 'revision' | 'onProgress' | 'sig
   /** The Hub id that a folder's model has, for those who load what is trained on it; default: a snapshot's own, else the folder's name. */
   readonly baseId?: string
 }
-
-const isFolder = async (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
 
 /** A snapshot of a Hub id in the cache: under the id, or T5's name without an owner, by which Python may have fetched it. */
 async function cachedSnapshot(id: string, revision: string | undefined): Promise<{ dir: string; revision: string } | undefined> {

@@ -31,6 +31,13 @@ export const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
+/** Whether a folder is there, and can be looked at. */
+export const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+
 /** Names in a folder; none where it does not exist. */
 export async function namesIn(path: string): Promise<string[]> {
   try {

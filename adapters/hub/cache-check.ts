@@ -3,36 +3,25 @@
  * time they are used. Large ones are hashed once, and again when size, times or inode say that somebody wrote: the stamp of that lies in `checked`. The
  * Hub's list that they are compared with lies there too: who changes that as well is found only where the Hub is asked again, or a lock file pins the bytes.
  */
-import { createReadStream, type BigIntStats } from 'node:fs'
-import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
-import { basename, dirname, join, relative, resolve } from 'node:path'
+import type { BigIntStats } from 'node:fs'
+import { lstat, readlink } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { isMissing, readRegular } from '../disk/read.ts'
+import { filesBelow, isMissing, readRegular } from '../disk/read.ts'
 import { writeAtomic } from '../disk/replace.ts'
 import { blobPath, filePath, linkTarget, readListing, snapshotPath, type RepoCache } from './cache.ts'
-import { sha1, startDigest } from './digest.ts'
+import { digestOf, sha1 } from './digest.ts'
 import type { RemoteFile } from './remote.ts'
 
 /** Files up to this size are hashed each time they are used: that takes a hundredth of a second. */
 export const REHASH_BYTES: number = 16 << 20
-
-/** Files up to this size are read in one piece, which is quicker. */
-const WHOLE_BYTES: number = 1 << 20
 
 /** How a file of a snapshot stands. */
 export type Standing = 'sound' | 'missing' | 'damaged'
 
 const stampOf = ({ size, mtimeNs, ctimeNs, ino }: BigIntStats): string => `${size} ${mtimeNs} ${ctimeNs} ${ino}`
 
-async function hasDigest(path: string, { digest, size }: RemoteFile): Promise<boolean> {
-  const running = startDigest(digest, size)
-  if (size <= WHOLE_BYTES) {
-    running.update(await readFile(path))
-    return running.hex() === digest.hex
-  }
-  for await (const part of createReadStream(path)) running.update(part as Buffer)
-  return running.hex() === digest.hex
-}
+const hasDigest = async (path: string, { digest }: RemoteFile): Promise<boolean> => (await digestOf(path, digest.algorithm)) === digest.hex
 
 /**
  * Whether a file, a link to one not counted, holds these bytes.
@@ -73,13 +62,8 @@ export async function standingOf(cache: RepoCache, commit: string, file: RemoteF
   return (await lstat(blobPath(cache, file.digest)).catch(() => undefined)) ? 'damaged' : 'missing'
 }
 
-/** Every file and link below a snapshot, with `/` between the parts. */
-async function namesBelow(cache: RepoCache, commit: string): Promise<string[]> {
-  const dir = snapshotPath(cache, commit)
-  const items = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => [])
-  const files = items.filter((item) => !item.isDirectory())
-  return files.map((item) => relative(dir, join(item.parentPath, item.name)).replaceAll('\\', '/'))
-}
+/** Every file and link below a snapshot. */
+const namesBelow = (cache: RepoCache, commit: string): Promise<string[]> => filesBelow(snapshotPath(cache, commit)).catch(() => [])
 
 /** What no digest is. */
 const STRAY = { algorithm: 'git', hex: 'none' } as const

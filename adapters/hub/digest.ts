@@ -1,7 +1,7 @@
 /** Digests of bytes and of files, as git and the Hub name them. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 
 export const sha1 = (bytes: Uint8Array | string): string => createHash('sha1').update(bytes).digest('hex')
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
@@ -21,16 +21,14 @@ export function startDigest({ algorithm }: Pick<Digest, 'algorithm'>, size: numb
   return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest('hex') }
 }
 
-/** The git blob id of a file, read as a stream. */
-export async function gitBlobIdOf(path: string): Promise<string> {
-  const hash = createHash('sha1').update(`blob ${(await stat(path)).size}\0`)
-  for await (const part of createReadStream(path)) hash.update(part as Buffer)
-  return hash.digest('hex')
-}
+/** Files up to this size are read in one piece, which is quicker. */
+const WHOLE_BYTES: number = 1 << 20
 
-/** The sha256 of a file, read as a stream. */
-export async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const part of createReadStream(path)) hash.update(part as Buffer)
-  return hash.digest('hex')
+/** The digest of a file, in hex. */
+export async function digestOf(path: string, algorithm: Digest['algorithm']): Promise<string> {
+  const { size } = await stat(path)
+  const running = startDigest({ algorithm }, size)
+  if (size <= WHOLE_BYTES) running.update(await readFile(path))
+  else for await (const part of createReadStream(path)) running.update(part as Buffer)
+  return running.hex()
 }

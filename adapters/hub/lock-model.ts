@@ -2,7 +2,7 @@
 import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError } from '../../src/errors.ts'
-import { sha256Of } from './digest.ts'
+import { digestOf } from './digest.ts'
 import { checkLocked, readLock, withLocked, writeLock, type Locked, type LockedFile } from './lockfile.ts'
 import type { Digest } from './remote.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -12,7 +12,7 @@ const UNKNOWN: Digest = { algorithm: 'git', hex: '' }
 /** The snapshot's files by sha256: the Hub's where it has one (they were verified by it), else of the bytes. */
 function describe({ dir, files }: Snapshot): Promise<LockedFile[]> {
   const described = files.map(async ({ path, size, digest }) => {
-    const sha256 = digest.algorithm === 'sha256' ? digest.hex : await sha256Of(join(dir, ...path.split('/')))
+    const sha256 = digest.algorithm === 'sha256' ? digest.hex : await digestOf(join(dir, ...path.split('/')), 'sha256')
     return { path, size, sha256 }
   })
   return Promise.all(described)
@@ -61,7 +61,7 @@ export async function checkModel(lockFile: string, locked: Locked, snapshot: Sna
 async function checkBytes({ repo, dir, files }: Snapshot): Promise<void> {
   for (const { path, digest } of files) {
     const at = join(dir, ...path.split('/'))
-    if (digest.algorithm !== 'sha256' || (await sha256Of(at)) === digest.hex) continue
+    if (digest.algorithm !== 'sha256' || (await digestOf(at, 'sha256')) === digest.hex) continue
     const spoilt = await realpath(at)
     throw new HubError('hub-cache-corrupt', `${path} of ${repo} is damaged in the cache (${spoilt}): delete that file, then pull again.`, {
       facts: { path, file: spoilt },

@@ -2,7 +2,7 @@
 import { extname } from 'node:path'
 import { openRepository, type Call, type Handler, type RepoAddress } from './call.ts'
 import { findNameConflict } from '../../../src/prompt/file-names.ts'
-import { gitBlobIdOf } from '../digest.ts'
+import { digestOf } from '../digest.ts'
 import { CARD, checkCard, readCard } from './cards.ts'
 import { badRequest, countOf, isObject, parseJson, readBody, readObject, Refusal, sendJson, textOf, type JsonObject } from './http.ts'
 import { COMMIT_BODY_BYTES, INLINE_FILE_BYTES, REGULAR_FILE_BYTES, REPO_FILES } from './limits.ts'
@@ -56,7 +56,7 @@ export const preupload: Handler = async (call, address) => {
 /** The id a client compares its own with: sha256 where it will send by LFS, git's otherwise. */
 async function idFor(repository: Repository, entry: Entry, lfs: boolean): Promise<string> {
   if (lfs) return entry.lfs ?? entry.oid
-  return entry.lfs === undefined ? entry.oid : gitBlobIdOf(repository.blobPath(entry))
+  return entry.lfs === undefined ? entry.oid : digestOf(repository.blobPath(entry), 'git')
 }
 
 interface Operation {

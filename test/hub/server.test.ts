@@ -17,6 +17,8 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { pushPrompt } from '../../adapters/hub/push.ts'
+import { checkMarks } from '../../adapters/hub/server/http.ts'
+import { COMMIT_LINES, COMMIT_MARKS, REPO_FILES } from '../../adapters/hub/server/limits.ts'
 import { folder, hub, promptFiles, promptFolder, READ_TOKEN, readFiles, STRANGER, TOKEN } from './helpers.ts'
 
 const auth = (token: string): { headers: Record<string, string> } => ({ headers: { authorization: `Bearer ${token}` } })
@@ -371,6 +373,26 @@ describe('attacks', () => {
     for (const body of ['[]', '{', 'null']) expect(await post('/api/models/me/x/preupload/main', body)).toBe(400)
     expect(await post('/api/validate-yaml', JSON.stringify({ content: 'x'.repeat(9 << 20) })).catch(() => 413)).toBe(413)
     expect((await fetch(`${server.url}/api/models/me/x`)).status).toBe(200)
+  })
+
+  it.each([
+    ['brackets', '['.repeat(4 << 20), '['.repeat(4 << 20)],
+    ['empty lists', `{"a":[${'[],'.repeat(1 << 20)}[]]}`, `{"key":"header","value":{"a":[${'[],'.repeat(1 << 20)}[]]}}`],
+    ['names', `{${'"a":1,'.repeat(1 << 20)}"a":1}`, `{"key":"header","value":{${'"a":1,'.repeat(1 << 20)}"a":1}}`],
+    ['lines', `[${'1,\n'.repeat(1 << 20)}1]`, '\n'.repeat(4 << 20)],
+  ])('a body of nothing but %s is refused before it is parsed', async (_, body, lines) => {
+    const server = await hub()
+    await createRepo({ hubUrl: server.url, accessToken: TOKEN, repo: 'me/x' })
+    const post = async (path: string, text: string, headers: Record<string, string>): Promise<string> =>
+      (await fetch(`${server.url}${path}`, { method: 'POST', headers, body: text })).text()
+    expect(await post('/api/validate-yaml', body, {})).toMatch(/holds more than \d+ values/)
+    expect(await post('/api/models/me/x/commit/main', lines, auth(TOKEN).headers)).toMatch(/holds more than \d+ values|at most \d+ lines/)
+  })
+
+  it('a commit of as many files as a repository can hold has few enough values', () => {
+    const line = JSON.stringify({ key: 'file', value: { path: 'a[{,:', content: '\\"[,', encoding: 'base64', oldPath: 'x' } })
+    expect(() => checkMarks(`${line}\n`.repeat(COMMIT_LINES), COMMIT_MARKS)).not.toThrow()
+    expect(COMMIT_LINES).toBeGreaterThan(REPO_FILES)
   })
 
   it('read tokens write nothing; strangers see and change nothing', async () => {

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { flat } from '../../../src/card/escape.ts'
 import { HubError } from '../../../src/errors.ts'
-import { JSON_BODY_BYTES } from './limits.ts'
+import { JSON_BODY_BYTES, JSON_MARKS } from './limits.ts'
 
 /** A refusal, thrown by handlers and sent as `{ error }` with `X-Error-Code` and `X-Error-Message`. */
 export class Refusal extends HubError {
@@ -48,6 +48,25 @@ export function parseJson(text: string): unknown {
   }
 }
 
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+/** `{ [ , :` */
+const MARKS: ReadonlySet<number> = new Set([0x7b, 0x5b, 0x2c, 0x3a])
+
+/**
+ * A body's JSON has no more values than any real one: it is looked through before it is parsed, in a nanosecond a byte.
+ * @throws {Refusal} 400
+ */
+export function checkMarks(text: string, most: number): void {
+  let [marks, isText] = [0, false]
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) isText = !isText
+    else if (isText && code === BACKSLASH) at += 1
+    else if (!isText && MARKS.has(code) && (marks += 1) > most) throw badRequest(`The body holds more than ${most} values.`)
+  }
+}
+
 export type JsonObject = Readonly<Record<string, unknown>>
 
 export const isObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -85,6 +104,7 @@ export const countIn = (query: URLSearchParams, name: string, fallback: number):
 /** The body as a JSON object. */
 export async function readObject(request: IncomingMessage): Promise<JsonObject> {
   const text = (await readBody(request)).toString('utf8')
+  checkMarks(text, JSON_MARKS)
   const value = parseJson(text === '' ? '{}' : text)
   if (!isObject(value)) throw badRequest('The body must be a JSON object.')
   return value

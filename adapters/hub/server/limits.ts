@@ -10,6 +10,12 @@ export const REGULAR_FILE_BYTES: number = 10 << 20
 export const INLINE_FILE_BYTES: number = 128 << 20
 /** One LFS object; huggingface.co says 50 GB. */
 export const LFS_OBJECT_BYTES: number = 50e9
+/** Lines of a commit: one for each file that comes or goes, in a repository as large as can be. */
+export const COMMIT_LINES = 20_000
+/** Marks (`{ [ , :`) of a JSON body, each of which may take 200 ns and as many bytes, while others wait. Largest real one: an LFS batch of 256 objects, 2,000. */
+export const JSON_MARKS = 100_000
+/** And of a commit, over all lines; one for a file has 9. */
+export const COMMIT_MARKS: number = 16 * COMMIT_LINES
 /** Entries of one tree page; huggingface.co gives 1000. */
 export const TREE_PAGE: number = 1000
 /** Repositories of one listing page; huggingface.co gives at most 1000. */

@@ -4,8 +4,20 @@ import { openRepository, type Call, type Handler, type RepoAddress } from './cal
 import { findNameConflict } from '../../../src/prompt/file-names.ts'
 import { digestOf } from '../digest.ts'
 import { CARD, checkCard, readCard } from './cards.ts'
-import { badRequest, countOf, isObject, parseJson, readBody, readObject, Refusal, sendJson, textOf, type JsonObject } from './http.ts'
-import { COMMIT_BODY_BYTES, INLINE_FILE_BYTES, REGULAR_FILE_BYTES, REPO_FILES } from './limits.ts'
+import {
+  badRequest,
+  checkMarks,
+  countOf,
+  isObject,
+  parseJson,
+  readBody,
+  readObject,
+  Refusal,
+  sendJson,
+  textOf,
+  type JsonObject,
+} from './http.ts'
+import { COMMIT_BODY_BYTES, COMMIT_LINES, COMMIT_MARKS, INLINE_FILE_BYTES, REGULAR_FILE_BYTES, REPO_FILES } from './limits.ts'
 import { checkPath, checkRef, SHA256 } from './names.ts'
 import { lfsEntry, type Commit, type Entry, type Repository } from './repository.ts'
 
@@ -65,8 +77,11 @@ interface Operation {
 }
 
 function parseCommit(text: string): { header: JsonObject; operations: Operation[] } {
-  const lines = text.split('\n').filter((line) => line.trim() !== '')
-  const parsed = lines.map((line): Operation => {
+  const lines = text.split('\n', COMMIT_LINES + 1)
+  if (lines.length > COMMIT_LINES) throw badRequest(`A commit has at most ${COMMIT_LINES} lines.`)
+  checkMarks(text, COMMIT_MARKS)
+  const written = lines.filter((line) => line.trim() !== '')
+  const parsed = written.map((line): Operation => {
     const item = parseJson(line)
     if (!isObject(item) || typeof item['key'] !== 'string' || !isObject(item['value']))
       throw badRequest('Each line needs "key" and "value".')

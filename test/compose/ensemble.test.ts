@@ -167,6 +167,12 @@ describe('joinAnswers', () => {
   it('a tie goes to the earlier prompt', () => {
     expect(joinAnswers([said('b'), said('a'), said('a'), said('b')], 'vote').answer).toBe('b')
   })
+  it('a vote needs a label that all know', () => {
+    const other = { answer: 'food', labels: [{ label: 'food', score: 1 }] }
+    expect(() => joinAnswers([said('a', 0.6, 0.4), other], 'vote')).toThrow(expect.objectContaining({ code: 'ensemble-labels' }))
+    expect(joinAnswers([said('a', 0.6, 0.4), said('c', 0.1, 0.2, 0.7)], 'vote').answer).toBe('a')
+    expect(joinAnswers([said('a', 0.6, 0.4), { answer: 'a text' }], 'vote').answer).toBe('a')
+  })
   it('the mean may overrule the majority', () => {
     const three = [said('a', 0.51, 0.49), said('a', 0.51, 0.49), said('b', 0.01, 0.99)]
     expect([joinAnswers(three, 'vote').answer, joinAnswers(three, 'mean').answer]).toEqual(['a', 'b'])

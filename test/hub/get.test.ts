@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { download } from '../../adapters/hub/download.ts'
@@ -42,6 +43,10 @@ async function serve(answer: RequestListener): Promise<Heard> {
 
 const json = (response: ServerResponse, value: unknown): void =>
   void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+
+function* endless<T>(part: T): Generator<T> {
+  for (;;) yield part
+}
 
 const sha = 'ab'.repeat(20)
 const model = { type: 'model', name: 'me/old' } as const
@@ -147,7 +152,8 @@ describe('requests', () => {
 
   it('refuse an answer without end, by what it says and by what comes', async () => {
     const part = Buffer.alloc(8 << 20)
-    const flood = (response: ServerResponse): void => void response.write(part, () => response.destroyed || flood(response))
+    // As fast as it is read, until nobody reads any more.
+    const flood = (response: ServerResponse): void => void Readable.from(endless(part)).pipe(response)
     for (const declared of [{ 'content-length': String(40 << 20) }, {}]) {
       const { url } = await serve((_, response) => flood(response.writeHead(200, declared)))
       await expect(ask({ hubUrl: url, attempts: 1 }, `${url}/x`)).rejects.toMatchObject({ code: 'hub-answer-size' })

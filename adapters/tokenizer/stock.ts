@@ -14,11 +14,22 @@ export interface Mended {
 
 const KEYS = ['_tokenizer', '_tokenizerJSON', '_tokenizerConfig'] as const
 
+/** How tokenizers encode that were mended before: prompts are attached and detached at any time, and reading a character map takes 20 ms. */
+const encoders = new WeakMap<object, unknown>()
+
+function mendOnce(inner: object, json: Record<string, unknown>): boolean {
+  const before = encoders.get(inner)
+  if (before !== undefined) return Reflect.set(inner, 'encode_text', before)
+  if (!makeExact(inner, json)) return false
+  encoders.set(inner, Reflect.get(inner, 'encode_text'))
+  return true
+}
+
 /** Changes a transformers.js tokenizer in place: character map, white space, added tokens and the spaces of decoded texts as Python has them. */
 export function mendStockTokenizer(tokenizer: object): Mended {
   const [inner, json, config] = KEYS.map((key) => Reflect.get(tokenizer, key) as Record<string, unknown> | null | undefined)
   const known = [inner, json, config].every((part) => typeof part === 'object' && part !== null)
-  if (!known || !inner || !json || !makeExact(inner, json)) return { warnings: [INEXACT_TOKENIZER], restore: () => {} }
+  if (!known || !inner || !json || !mendOnce(inner, json)) return { warnings: [INEXACT_TOKENIZER], restore: () => {} }
   const cleaned = inner['clean_up_tokenization_spaces']
   inner['clean_up_tokenization_spaces'] = cleansSpaces(config ?? {})
   return {

@@ -41,6 +41,8 @@ describe('ids of hard texts', () => {
     expect(idsBy((text) => pipe.tokenizer.encode(text))).toEqual(ids)
     detach()
     expect(idsBy((text) => pipe.tokenizer.encode(text))).toEqual(before)
+    await attachPrompts(pipe, promptsOf(model), { encoder: encoderOf(model) })
+    expect(idsBy((text) => pipe.tokenizer.encode(text))).toEqual(ids)
     await pipe.dispose()
   })
 })

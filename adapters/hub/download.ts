@@ -6,6 +6,7 @@ import { constants, type Stats } from 'node:fs'
 import { lstat, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { HubError } from '../../src/errors.ts'
+import { follow } from './follow.ts'
 import { startDigest } from './digest.ts'
 import { progressBytes, startMeter, type Meter } from './bounds.ts'
 import { bearer, shownUrl } from './errors.ts'
@@ -109,13 +110,14 @@ const refusedPart = (status: number, error: HubError): HubError =>
 async function receive(access: HubAccess, url: string, wanted: RemoteFile, sink: Sink, onBytes: (count: number) => void): Promise<void> {
   const timeoutMs = access.timeoutMs ?? TIMEOUT_MS
   const idle = idleTimer(timeoutMs)
+  const following = follow([access.signal, idle.signal])
   try {
     const headers = new Headers({ 'accept-encoding': 'identity' })
     // fetch itself drops this header when it is redirected to another host.
     if (access.token !== undefined) headers.set('authorization', bearer(access.token))
     if (sink.got > 0) headers.set('range', `bytes=${sink.got}-`)
-    const signal = access.signal ? AbortSignal.any([access.signal, idle.signal]) : idle.signal
-    const response = await (access.fetch ?? fetch)(url, { headers, signal })
+    const response = await (access.fetch ?? fetch)(url, { headers, signal: following.signal })
+    following.hold(response)
     if (response.status === 416) await restart(sink, wanted)
     if (!response.ok) throw refusedPart(response.status, await readRefusal(response, 'GET', url, access))
     const resumed = response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${sink.got}-`) === true
@@ -144,6 +146,7 @@ async function receive(access: HubAccess, url: string, wanted: RemoteFile, sink:
   } catch (error) {
     throw transportError(error, url, access.signal, timeoutMs)
   } finally {
+    following.stop()
     idle.stop()
   }
 }

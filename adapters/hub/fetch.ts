@@ -3,6 +3,7 @@
  * it on, turns every refusal into a coded error, and never sends the token to another host.
  */
 import { HubError } from '../../src/errors.ts'
+import { follow } from './follow.ts'
 import { newPatience, type Patience } from './bounds.ts'
 import { bearer, reasonOf, refusedError, shownUrl, systemCode } from './errors.ts'
 import { get, isFetchUntouched, type Incoming } from './get.ts'
@@ -168,8 +169,10 @@ export async function ask(
   const limitMs = timeoutMs + Math.ceil((1000 * sizeOfBody(body)) / SLOWEST_BYTES_PER_SECOND)
   const signals = [signal, access.signal].filter((each) => each instanceof AbortSignal)
   const once = async (): Promise<Answer> => {
+    const following = follow([...signals, AbortSignal.timeout(limitMs)])
     try {
-      const response = await send(access, url, init, AbortSignal.any([...signals, AbortSignal.timeout(limitMs)]))
+      const response = await send(access, url, init, following.signal)
+      following.hold(response)
       if (!response.ok) throw await readRefusal(response, method, url, access)
       const bytes = await readAll(response, url)
       checkJson(response, bytes, url)
@@ -181,6 +184,8 @@ export async function ask(
       if (coded instanceof Passing && isUncertain && coded.code !== 'hub-rate-limited')
         throw new HubError(coded.code, coded.message, { cause: coded, facts: { ...coded.facts, uncertain: true } })
       throw coded
+    } finally {
+      following.stop()
     }
   }
   return withRetries(once, { clock, attempts, signal: access.signal, patience: access.patience })

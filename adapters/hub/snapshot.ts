@@ -1,5 +1,6 @@
 /** Fetches chosen files of a repository at one commit into the shared cache. */
 import { HubError } from '../../src/errors.ts'
+import { follow } from './follow.ts'
 import { newPatience } from './bounds.ts'
 import {
   blobPath,
@@ -110,7 +111,8 @@ async function fetchFiles(
   const totalBytes = files.reduce((sum, { size }) => sum + size, 0)
   // The first failure stops the others: nothing runs on after this function has thrown.
   const stop = new AbortController()
-  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal
+  const following = follow([options.signal, stop.signal])
+  const { signal } = following
   let doneBytes = 0
   let downloadedBytes = 0
   let failure: unknown
@@ -133,6 +135,7 @@ async function fetchFiles(
       stop.abort(error)
     }
   })
+  following.stop()
   if (options.signal?.aborted) throw new HubError('hub-aborted', `The pull of ${repo.name} was stopped.`, { cause: options.signal.reason })
   if (failure !== undefined) throw failure
   return downloadedBytes

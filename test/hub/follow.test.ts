@@ -1,4 +1,4 @@
-/** An abort wakes whoever waits for an answer that never comes, though the collector of garbage came by meanwhile. */
+/** An abort wakes whoever waits for an answer that never comes. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ it('follows the first signal that aborts, at once where one has, and none after 
   expect([both.signal.reason, ended.signal.aborted, follow([one.signal]).signal.reason]).toEqual(['two', false, 'one'])
 })
 
-it('holds what waits: a download that hangs ends with the caller’s abort', async () => {
+it('a download that nobody answers ends with the caller’s abort, after garbage was collected too', async () => {
   const heard: unknown[] = []
   const server = createServer((request) => void heard.push(request.url))
   await new Promise<void>((resolve) => {
